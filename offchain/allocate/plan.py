@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What to hold and why: the value that leaves the allocate room."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from offchain.route.leg import PlannedLeg
+
+
+class PlanReason(StrEnum):
+    """Why the plan trades, or does not."""
+
+    IMPROVES = "improves"
+    """The gain in utility over the horizon exceeds every cost by the mandate's margin."""
+    REPAIRS = "repairs"
+    """Holdings stand outside the mandate; the trades bring them inside or closer."""
+    REDUCES = "reduces"
+    """The breaker allows nothing but selling into the base asset."""
+    NO_TRADE_PAYS = "no trade pays"
+    HALTED = "halted"
+    EMPTY = "empty vault"
+
+
+@dataclass(frozen=True, slots=True)
+class BindingLimit:
+    """A limit that holds the optimum back and what relaxing it would be worth."""
+
+    name: str
+    shadow_price: float
+    """Utility per unit of weight."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Trades pool by pool, with the reasons and the costs.
+
+    Utilities are fractions of value over the forecast's horizon; costs are USD.
+    """
+
+    block_hash: str
+    reason: PlanReason
+    legs: tuple[PlannedLeg, ...]
+    weights_before: tuple[float, ...]
+    weights_after: tuple[float, ...]
+    target_weights: tuple[float, ...]
+    utility_before: float
+    utility_after: float
+    slippage_cost_usd: float
+    """Value lost against oracle prices: pool fees and price impact."""
+    gas_cost_usd: float
+    value_after: int
+    """USD at 18 decimals after the legs, at the snapshot's prices."""
+    binding_limits: tuple[BindingLimit, ...]
+    model_hash: str
+
+    @property
+    def trades(self) -> bool:
+        """Whether there is anything to settle."""
+        return bool(self.legs)

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is true at one block: the value that leaves the market room."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class BreakerState(IntEnum):
+    """States of the vault's breaker, numbered as on-chain."""
+
+    ACTIVE = 0
+    REDUCE_ONLY = 1
+    HALTED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Header fields of the block a snapshot was read at."""
+
+    number: int
+    hash: str
+    parent_hash: str
+    timestamp: int
+    """Unix seconds."""
+    base_fee: int
+    """Wei per gas."""
+
+
+@dataclass(frozen=True, slots=True)
+class AssetState:
+    """One asset of the vault, in the vault's order (index 0 is the base asset)."""
+
+    symbol: str
+    address: str
+    decimals: int
+    balance: int
+    """Token base units that belong to shareholders (recorded claims excluded)."""
+    price: int
+    """USD at 18 decimals per 10**18 base units: value = balance * price // 10**18."""
+    price_updated_at: int
+    """Unix seconds of the oldest feed round behind the price."""
+
+    @property
+    def value(self) -> int:
+        """USD at 18 decimals."""
+        return self.balance * self.price // 10**18
+
+    @property
+    def price_usd(self) -> float:
+        """USD per whole token."""
+        return self.price / 10 ** (36 - self.decimals)
+
+
+@dataclass(frozen=True, slots=True)
+class UniswapV2State:
+    """Reserves of a constant-product pair; the fee is 0.3 % by protocol."""
+
+    address: str
+    token0: int
+    """Index of the token in `Snapshot.assets`."""
+    token1: int
+    reserve0: int
+    reserve1: int
+
+
+@dataclass(frozen=True, slots=True)
+class UniswapV3State:
+    """A concentrated-liquidity pool and its initialised ticks around the price.
+
+    Ticks are complete for every bitmap word in ``[first_word, last_word]`` of the
+    compressed tick (tick // tick_spacing) and unknown outside.
+    """
+
+    address: str
+    token0: int
+    token1: int
+    fee_ppm: int
+    tick_spacing: int
+    sqrt_price_x96: int
+    tick: int
+    liquidity: int
+    ticks: tuple[tuple[int, int], ...]
+    """Sorted ``(tick, liquidity_net)``."""
+    first_word: int
+    last_word: int
+
+
+PoolState = UniswapV2State | UniswapV3State
+
+
+@dataclass(frozen=True, slots=True)
+class VaultLimits:
+    """The mandate as the chain holds it, in basis points."""
+
+    min_weights_bps: tuple[int, ...]
+    max_weights_bps: tuple[int, ...]
+    loss_capacity_bps: int
+    loss_refill_bps_per_day: int
+    turnover_capacity_bps: int
+    turnover_refill_bps_per_day: int
+    drawdown_reduce_bps: int
+    drawdown_halt_bps: int
+    entry_fee_bps: int
+    exit_fee_bps: int
+
+
+@dataclass(frozen=True, slots=True)
+class VaultState:
+    """The vault's own state at the block."""
+
+    address: str
+    oracle: str
+    nonce: int
+    breaker: BreakerState
+    breaker_reason: int
+    total_supply: int
+    """Share base units (18 decimals)."""
+    value_per_share: int
+    """USD at 18 decimals per 10**18 share units."""
+    peak: int
+    """Highest value per share since the last rebase, same unit."""
+    loss_level: int
+    """Fraction at 1e18 standing in the loss bucket at the block's timestamp."""
+    turnover_level: int
+    """Fraction at 1e18 standing in the turnover bucket at the block's timestamp."""
+    mandate_hash: str
+    limits: VaultLimits
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything the plan may depend on, all of it at one block hash."""
+
+    chain_id: int
+    block: Block
+    vault: VaultState
+    assets: tuple[AssetState, ...]
+    pools: tuple[PoolState, ...]
+
+    @property
+    def value(self) -> int:
+        """USD at 18 decimals."""
+        return sum(asset.value for asset in self.assets)
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """Shape (n,): fractions of value; zeros for an empty vault."""
+        total = self.value
+        return tuple(asset.value / total if total else 0.0 for asset in self.assets)
