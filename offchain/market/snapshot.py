@@ -6,6 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+from offchain.mandate import VaultLimits as VaultLimits
+
 
 class BreakerState(IntEnum):
     """States of the vault's breaker, numbered as on-chain."""
@@ -88,22 +90,6 @@ class UniswapV3State:
 
 
 PoolState = UniswapV2State | UniswapV3State
-
-
-@dataclass(frozen=True, slots=True)
-class VaultLimits:
-    """The mandate as the chain holds it, in basis points."""
-
-    min_weights_bps: tuple[int, ...]
-    max_weights_bps: tuple[int, ...]
-    loss_capacity_bps: int
-    loss_refill_bps_per_day: int
-    turnover_capacity_bps: int
-    turnover_refill_bps_per_day: int
-    drawdown_reduce_bps: int
-    drawdown_halt_bps: int
-    entry_fee_bps: int
-    exit_fee_bps: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The mandate: what a vault may hold, how it is managed, and whether the chain agrees."""
+
+from offchain.mandate.limits import OracleFeed, VaultLimits
+from offchain.mandate.loading import MandateError, load_mandate, parse_mandate
+from offchain.mandate.models import (
+    Asset,
+    BenchmarkImpliedReturns,
+    ChainlinkOracle,
+    Covariance,
+    EwmaCovariance,
+    Execution,
+    Fees,
+    LedoitWolfCovariance,
+    Limits,
+    Mandate,
+    MeanVarianceObjective,
+    StakedRatioOracle,
+    UniswapV2Venue,
+    UniswapV3Venue,
+)
+from offchain.mandate.parity import (
+    ChainMandate,
+    MandateParityError,
+    compare_with_chain,
+    tighter_limits,
+)
+
+__all__ = [
+    "Asset",
+    "BenchmarkImpliedReturns",
+    "ChainMandate",
+    "ChainlinkOracle",
+    "Covariance",
+    "EwmaCovariance",
+    "Execution",
+    "Fees",
+    "LedoitWolfCovariance",
+    "Limits",
+    "Mandate",
+    "MandateError",
+    "MandateParityError",
+    "MeanVarianceObjective",
+    "OracleFeed",
+    "StakedRatioOracle",
+    "UniswapV2Venue",
+    "UniswapV3Venue",
+    "VaultLimits",
+    "compare_with_chain",
+    "load_mandate",
+    "parse_mandate",
+    "tighter_limits",
+]

@@ -1,0 +1,508 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The mandate's fields and the rules that hold between them.
+
+Everything is refused that cannot be meant: a document that loads is one that the
+chain accepts, the optimiser can satisfy and whose fees cover its oracle's error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
+from functools import cached_property
+from math import ceil
+from typing import Annotated, Any, Literal
+
+from eth_utils.address import is_checksum_address, is_hex_address, to_checksum_address
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from offchain.mandate.limits import OracleFeed, VaultLimits
+
+ZERO_ADDRESS = "0x" + "0" * 40
+FULL_BPS = 10_000
+MAX_ASSETS = 16
+MAX_LEGS = 16
+UNISWAP_V3_FEE_TIERS = (100, 500, 3000, 10000)
+
+
+def refusal(field: str, value: object, allowed: str) -> PydanticCustomError:
+    """Build the error for a rule between fields; `field` is relative to the model that raises it."""
+    return PydanticCustomError(
+        "mandate", "{allowed}", {"field": field, "value": value, "allowed": allowed}
+    )
+
+
+def _checksum(value: str) -> str:
+    if not is_hex_address(value) or not value.startswith("0x"):
+        raise PydanticCustomError("address", "an address: 0x and 40 hexadecimal digits")
+    if int(value, 16) == 0:
+        raise PydanticCustomError("address", "any address but zero")
+    if not is_checksum_address(value):
+        right = to_checksum_address(value)
+        raise PydanticCustomError(
+            "address", "an EIP-55 checksum, which would read {right}", {"right": right}
+        )
+    return value
+
+
+def _decimal(value: object) -> object:
+    """Read a typed number digit by digit, so that 0.95 is not 0.9499999999999999556."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
+        return value
+    try:
+        return Decimal(str(value))
+    except InvalidOperation:
+        return value
+
+
+def _tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+Address = Annotated[str, AfterValidator(_checksum)]
+Bps = Annotated[int, Field(ge=0, le=FULL_BPS)]
+Usd = Annotated[
+    Decimal, BeforeValidator(_decimal), Field(gt=0, lt=10**12, decimal_places=18)
+]
+Seconds = Annotated[int, Field(gt=0, le=30 * 86_400)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Section(BaseModel):
+    """Base of every section: immutable, exact types, no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class _Oracle(Section):
+    feed: Address
+    heartbeat_s: Seconds
+    deviation_bps: Annotated[int, Field(gt=0, le=1000)]
+    min_price_usd: Usd
+    max_price_usd: Usd
+
+    @model_validator(mode="after")
+    def _ordered(self) -> _Oracle:
+        if self.min_price_usd >= self.max_price_usd:
+            raise refusal(
+                "min_price_usd",
+                str(self.min_price_usd),
+                f"less than max_price_usd ({self.max_price_usd})",
+            )
+        return self
+
+
+class ChainlinkOracle(_Oracle):
+    """A Chainlink feed that quotes the asset in USD."""
+
+    kind: Literal["chainlink"]
+
+    @property
+    def error(self) -> Fraction:
+        """How far the market may stand from the feed before the feed must move, as a fraction."""
+        return Fraction(self.deviation_bps, FULL_BPS)
+
+
+class StakedRatioOracle(_Oracle):
+    """A wrapped staking token: `ratio_source.stEthPerToken()` x `feed` (in ether) x `base_feed` (ether in USD).
+
+    `heartbeat_s` and `deviation_bps` describe `feed`; the bounds are those of the final USD price.
+    """
+
+    kind: Literal["staked_ratio"]
+    ratio_source: Address
+    base_feed: Address
+    base_heartbeat_s: Seconds
+    base_deviation_bps: Annotated[int, Field(gt=0, le=1000)]
+
+    @property
+    def error(self) -> Fraction:
+        """Both feeds may stand at their threshold at once, so their errors compound."""
+        market = Fraction(self.deviation_bps, FULL_BPS)
+        base = Fraction(self.base_deviation_bps, FULL_BPS)
+        return (1 + market) * (1 + base) - 1
+
+
+Oracle = Annotated[ChainlinkOracle | StakedRatioOracle, Field(discriminator="kind")]
+
+
+class Asset(Section):
+    """One token of the universe, how much of it may be held, and who says what it is worth."""
+
+    symbol: Annotated[str, Field(pattern=r"^[A-Za-z0-9.+-]{1,12}$")]
+    address: Address
+    decimals: Annotated[int, Field(ge=0, le=18)]
+    min_weight_bps: Bps
+    max_weight_bps: Bps
+    benchmark_weight_bps: Bps
+    oracle: Oracle
+
+    @model_validator(mode="after")
+    def _bounds(self) -> Asset:
+        low, high = self.min_weight_bps, self.max_weight_bps
+        if low > high:
+            raise refusal("min_weight_bps", low, f"at most max_weight_bps ({high})")
+        if not low <= self.benchmark_weight_bps <= high:
+            raise refusal(
+                "benchmark_weight_bps",
+                self.benchmark_weight_bps,
+                f"between {low} and {high}, the bounds",
+            )
+        return self
+
+    @property
+    def oracle_feed(self) -> OracleFeed:
+        """The price oracle's constructor argument for this asset."""
+        oracle = self.oracle
+        staked = isinstance(oracle, StakedRatioOracle)
+        return OracleFeed(
+            kind=int(staked),
+            feed=oracle.feed,
+            heartbeat=oracle.heartbeat_s,
+            min_price=int(oracle.min_price_usd * 10**18),
+            max_price=int(oracle.max_price_usd * 10**18),
+            token_decimals=self.decimals,
+            ratio_source=oracle.ratio_source
+            if isinstance(oracle, StakedRatioOracle)
+            else ZERO_ADDRESS,
+            base_feed=oracle.base_feed
+            if isinstance(oracle, StakedRatioOracle)
+            else ZERO_ADDRESS,
+            base_heartbeat=oracle.base_heartbeat_s
+            if isinstance(oracle, StakedRatioOracle)
+            else 0,
+        )
+
+
+def _known_tier(tier: int) -> int:
+    if tier not in UNISWAP_V3_FEE_TIERS:
+        raise PydanticCustomError(
+            "tier", "one of 100, 500, 3000, 10000 (parts per million)"
+        )
+    return tier
+
+
+class UniswapV2Venue(Section):
+    """Constant-product pairs of the universe."""
+
+    kind: Literal["uniswap_v2"]
+
+
+class UniswapV3Venue(Section):
+    """Concentrated-liquidity pools of the universe, at these fee tiers (parts per million)."""
+
+    kind: Literal["uniswap_v3"]
+    fee_tiers: Annotated[
+        tuple[Annotated[int, AfterValidator(_known_tier)], ...],
+        BeforeValidator(_tuple),
+        Field(min_length=1),
+    ]
+
+    @model_validator(mode="after")
+    def _distinct(self) -> UniswapV3Venue:
+        index = _repeated(self.fee_tiers)
+        if index is not None:
+            raise refusal(
+                f"fee_tiers[{index}]", self.fee_tiers[index], "each tier once"
+            )
+        return self
+
+
+VenueSection = Annotated[UniswapV2Venue | UniswapV3Venue, Field(discriminator="kind")]
+
+
+class EwmaCovariance(Section):
+    """Exponentially weighted covariance of the returns inside the window."""
+
+    kind: Literal["ewma"]
+    half_life_days: Positive
+    window_days: Positive
+
+    @model_validator(mode="after")
+    def _inside(self) -> EwmaCovariance:
+        if self.half_life_days > self.window_days:
+            raise refusal(
+                "half_life_days",
+                self.half_life_days,
+                f"at most window_days ({self.window_days:g})",
+            )
+        return self
+
+
+class LedoitWolfCovariance(Section):
+    """Sample covariance of the window, shrunk towards a multiple of the identity."""
+
+    kind: Literal["ledoit_wolf"]
+    window_days: Positive
+
+
+Covariance = Annotated[
+    EwmaCovariance | LedoitWolfCovariance, Field(discriminator="kind")
+]
+
+
+class BenchmarkImpliedReturns(Section):
+    """Expected returns under which the benchmark weights would be optimal."""
+
+    kind: Literal["benchmark_implied"]
+
+
+class MeanVarianceObjective(Section):
+    """Maximise expected return less risk_aversion / 2 x variance, over the horizon, less costs."""
+
+    kind: Literal["mean_variance"]
+    risk_aversion: Annotated[float, Field(gt=0, le=1000)]
+    horizon_days: Annotated[float, Field(gt=0, le=3650)]
+    covariance: Covariance
+    returns: BenchmarkImpliedReturns
+
+
+class Limits(Section):
+    """What the chain refuses, besides the weights."""
+
+    loss_capacity_bps: Annotated[int, Field(gt=0, le=FULL_BPS)]
+    loss_refill_bps_per_day: Bps
+    turnover_capacity_bps: Annotated[int, Field(gt=0, le=FULL_BPS)]
+    turnover_refill_bps_per_day: Bps
+    drawdown_reduce_bps: Annotated[int, Field(gt=0, lt=FULL_BPS)]
+    drawdown_halt_bps: Annotated[int, Field(gt=0, lt=FULL_BPS)]
+
+    @model_validator(mode="after")
+    def _escalates(self) -> Limits:
+        if self.drawdown_halt_bps < self.drawdown_reduce_bps:
+            allowed = f"at least drawdown_reduce_bps ({self.drawdown_reduce_bps})"
+            raise refusal("drawdown_halt_bps", self.drawdown_halt_bps, allowed)
+        return self
+
+
+class Fees(Section):
+    """What entering and leaving cost; it stays in the vault and pays for the oracle's error."""
+
+    entry_bps: Annotated[int, Field(ge=0, le=500)]
+    exit_bps: Annotated[int, Field(ge=0, le=500)]
+    oracle_error_bps: Annotated[int, Field(ge=0, le=1000)]
+
+    @model_validator(mode="after")
+    def _cover(self) -> Fees:
+        if self.entry_bps + self.exit_bps < self.oracle_error_bps:
+            allowed = f"at least {self.oracle_error_bps - self.entry_bps}: entry_bps + exit_bps must cover oracle_error_bps"
+            raise refusal("exit_bps", self.exit_bps, allowed)
+        return self
+
+
+class Execution(Section):
+    """How the keeper trades. Nothing here reaches the chain except through the orders."""
+
+    interval_minutes: Annotated[float, Field(gt=0)]
+    deadline_blocks: Annotated[int, Field(gt=0, le=7200)]
+    slippage_bps: Annotated[int, Field(ge=0, le=1000)]
+    max_base_fee_gwei: Positive
+    max_priority_fee_gwei: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    max_legs: Annotated[int, Field(ge=1, le=MAX_LEGS)]
+    min_improvement_bps: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    grid_minutes: Annotated[int, Field(ge=1, le=1440)]
+
+    @model_validator(mode="after")
+    def _grid(self) -> Execution:
+        if 1440 % self.grid_minutes:
+            raise refusal(
+                "grid_minutes",
+                self.grid_minutes,
+                "a divisor of 1440, so that the grid repeats daily",
+            )
+        return self
+
+
+class Mandate(Section):
+    """What a vault may hold, how it is managed and what it costs: one YAML document.
+
+    `ordered_assets` is the order in which everything else counts assets: the base
+    asset first, then the file's order. The deploy script writes that order to the chain.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[ -~]{1,25}$")]
+    symbol: Annotated[str, Field(pattern=r"^[A-Za-z0-9]{1,5}$")]
+    chain_id: Annotated[int, Field(gt=0)]
+    base_asset: str
+    assets: Annotated[
+        tuple[Asset, ...],
+        BeforeValidator(_tuple),
+        Field(min_length=2, max_length=MAX_ASSETS),
+    ]
+    venues: Annotated[
+        tuple[VenueSection, ...], BeforeValidator(_tuple), Field(min_length=1)
+    ]
+    objective: MeanVarianceObjective
+    limits: Limits
+    fees: Fees
+    execution: Execution
+
+    @model_validator(mode="after")
+    def _universe(self) -> Mandate:
+        for field, values in (
+            ("symbol", [asset.symbol.upper() for asset in self.assets]),
+            ("address", [asset.address for asset in self.assets]),
+        ):
+            index = _repeated(values)
+            if index is not None:
+                asset = self.assets[index]
+                raise refusal(
+                    f"assets[{index}].{field}", getattr(asset, field), "each asset once"
+                )
+        symbols = [asset.symbol for asset in self.assets]
+        if self.base_asset not in symbols:
+            raise refusal(
+                "base_asset",
+                self.base_asset,
+                f"the symbol of one of the assets: {', '.join(symbols)}",
+            )
+        index = _repeated([venue.kind for venue in self.venues])
+        if index is not None:
+            raise refusal(
+                f"venues[{index}].kind", self.venues[index].kind, "each kind once"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _weights(self) -> Mandate:
+        low = sum(asset.min_weight_bps for asset in self.assets)
+        high = sum(asset.max_weight_bps for asset in self.assets)
+        benchmark = sum(asset.benchmark_weight_bps for asset in self.assets)
+        if low > FULL_BPS:
+            raise refusal(
+                "assets[].min_weight_bps", low, "a sum of at most 10000 (100 %)"
+            )
+        if high < FULL_BPS:
+            raise refusal(
+                "assets[].max_weight_bps", high, "a sum of at least 10000 (100 %)"
+            )
+        if benchmark != FULL_BPS:
+            raise refusal(
+                "assets[].benchmark_weight_bps",
+                benchmark,
+                "a sum of exactly 10000 (100 %)",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _oracle_error(self) -> Mandate:
+        implied = self.implied_oracle_error_bps
+        if self.fees.oracle_error_bps < implied:
+            allowed = f"at least {implied}, which the feeds' deviation_bps imply at the mandate's weights"
+            raise refusal("fees.oracle_error_bps", self.fees.oracle_error_bps, allowed)
+        return self
+
+    @property
+    def base(self) -> Asset:
+        """The asset that is deposited and withdrawn."""
+        return next(asset for asset in self.assets if asset.symbol == self.base_asset)
+
+    @cached_property
+    def ordered_assets(self) -> tuple[Asset, ...]:
+        """The base asset, then the others as the file lists them: the order of the chain."""
+        return (
+            self.base,
+            *(asset for asset in self.assets if asset.symbol != self.base_asset),
+        )
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Symbols in the chain's order."""
+        return tuple(asset.symbol for asset in self.ordered_assets)
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Checksummed token addresses in the chain's order."""
+        return tuple(asset.address for asset in self.ordered_assets)
+
+    @property
+    def benchmark_weights(self) -> tuple[float, ...]:
+        """Shape (n,): fractions of value, in the chain's order."""
+        return tuple(
+            asset.benchmark_weight_bps / FULL_BPS for asset in self.ordered_assets
+        )
+
+    @property
+    def oracle_feeds(self) -> tuple[OracleFeed, ...]:
+        """The price oracle's constructor argument."""
+        return tuple(asset.oracle_feed for asset in self.ordered_assets)
+
+    @property
+    def vault_limits(self) -> VaultLimits:
+        """What the deploy script writes to the chain."""
+        assets, limits = self.ordered_assets, self.limits
+        return VaultLimits(
+            min_weights_bps=tuple(asset.min_weight_bps for asset in assets),
+            max_weights_bps=tuple(asset.max_weight_bps for asset in assets),
+            loss_capacity_bps=limits.loss_capacity_bps,
+            loss_refill_bps_per_day=limits.loss_refill_bps_per_day,
+            turnover_capacity_bps=limits.turnover_capacity_bps,
+            turnover_refill_bps_per_day=limits.turnover_refill_bps_per_day,
+            drawdown_reduce_bps=limits.drawdown_reduce_bps,
+            drawdown_halt_bps=limits.drawdown_halt_bps,
+            entry_fee_bps=self.fees.entry_bps,
+            exit_fee_bps=self.fees.exit_bps,
+        )
+
+    @property
+    def uses_uniswap_v2(self) -> bool:
+        """Whether constant-product pairs may be traded with."""
+        return any(isinstance(venue, UniswapV2Venue) for venue in self.venues)
+
+    @property
+    def uniswap_v3_fee_tiers(self) -> tuple[int, ...]:
+        """Fee tiers, in parts per million, of the v3 pools that may be traded with; empty for none."""
+        return next(
+            (
+                venue.fee_tiers
+                for venue in self.venues
+                if isinstance(venue, UniswapV3Venue)
+            ),
+            (),
+        )
+
+    @property
+    def implied_oracle_error_bps(self) -> int:
+        """Most that a lagging oracle can give a depositor who leaves in kind, rounded up.
+
+        He pays in the base asset, which the oracle may overstate, and takes a slice of the basket,
+        which it may understate: the gain is the sum over the other assets of weight x
+        ((1 + error) / (1 - base error) - 1). Its maximum over the weights the mandate allows is
+        found greedily: minimum weights first, the rest to the worst feeds. The base asset's own
+        weight gains nothing, because he pays in it.
+        """
+        base_error = self.base.oracle.error
+        gains = {
+            asset.symbol: (1 + asset.oracle.error) / (1 - base_error) - 1
+            if asset.symbol != self.base_asset
+            else 0
+            for asset in self.assets
+        }
+        weights = {asset.symbol: asset.min_weight_bps for asset in self.assets}
+        free = FULL_BPS - sum(weights.values())
+        for asset in sorted(
+            self.assets, key=lambda asset: gains[asset.symbol], reverse=True
+        ):
+            extra = min(free, asset.max_weight_bps - asset.min_weight_bps)
+            weights[asset.symbol] += extra
+            free -= extra
+        return ceil(sum(weights[symbol] * gains[symbol] for symbol in weights))
+
+
+def _repeated(values: Iterable[Any]) -> int | None:
+    """Index of the first value that occurred before."""
+    seen: set[Any] = set()
+    for index, value in enumerate(values):
+        if value in seen:
+            return index
+        seen.add(value)
+    return None
