@@ -9,7 +9,6 @@ it needs when it runs.
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
