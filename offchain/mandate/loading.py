@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -86,9 +86,7 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise MandateError(
-            path, f"byte {error.start}", "", "a mandate is UTF-8 text"
-        ) from None
+        raise MandateError(path, f"byte {error.start}", "", "a mandate is UTF-8 text") from None
     except OSError as error:
         raise MandateError(
             path,
@@ -101,31 +99,20 @@ def _read(path: Path) -> str:
 class _Loader(yaml.SafeLoader):
     """YAML with the scalars of version 1.2 and without repeated keys."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
-
-    def construct_mapping(
-        self, node: yaml.MappingNode, deep: bool = False
-    ) -> dict[Any, Any]:
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                raise yaml.constructor.ConstructorError(
-                    None, None, "a key must be a single word", key.start_mark
-                )
+                raise yaml.constructor.ConstructorError(None, None, "a key must be a single word", key.start_mark)
             if key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key.value!r} is given twice", key.start_mark
-                )
+                raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} is given twice", key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep=deep)
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:null", re.compile(r"^(?:~|null|)$"), ["~", "n", ""]
-)
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), ["t", "f"]
-)
+_Loader.yaml_implicit_resolvers = {}
+_Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^(?:~|null|)$"), ["~", "n", ""])
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), ["t", "f"])
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:int",
     re.compile(r"^[-+]?(?:0|[1-9][0-9]*)$"),
@@ -133,9 +120,7 @@ _Loader.add_implicit_resolver(
 )
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
-    re.compile(
-        r"^[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?$"
-    ),
+    re.compile(r"^[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?$"),
     list("-+.0123456789"),
 )
 
@@ -145,16 +130,10 @@ def _parse(text: str, path: Path) -> dict[str, Any]:
         data = yaml.load(text, Loader=_Loader)  # derived from SafeLoader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
-        where = (
-            f"line {mark.line + 1}, column {mark.column + 1}" if mark else "the file"
-        )
-        raise MandateError(
-            path, where, "", _one_line(error.problem or "not valid YAML")
-        ) from None
+        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "the file"
+        raise MandateError(path, where, "", _one_line(error.problem or "not valid YAML")) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise MandateError(
-            path, "the file", "", f"not valid YAML: {_one_line(str(error))}"
-        ) from None
+        raise MandateError(path, "the file", "", f"not valid YAML: {_one_line(str(error))}") from None
     if not isinstance(data, dict):
         found = "empty" if data is None else f"a {type(data).__name__}"
         raise MandateError(
@@ -166,13 +145,9 @@ def _parse(text: str, path: Path) -> dict[str, Any]:
     return data
 
 
-def _first_error(
-    path: Path | str, data: dict[str, Any], errors: list[ErrorDetails]
-) -> MandateError:
+def _first_error(path: Path | str, data: dict[str, Any], errors: list[ErrorDetails]) -> MandateError:
     # A misspelt key shows up twice, as unknown and as missing; the unknown one says what to do.
-    first = next(
-        (error for error in errors if error["type"] == "extra_forbidden"), errors[0]
-    )
+    first = next((error for error in errors if error["type"] == "extra_forbidden"), errors[0])
     field, value, allowed = _describe(data, first)
     more = len(errors) - 1
     if more:
@@ -203,20 +178,14 @@ def _describe(data: dict[str, Any], error: ErrorDetails) -> tuple[str, str, str]
             f"must be {expected.replace(', ', ' or ')}",
         )
     if kind in ("too_short", "too_long"):
-        bound = (
-            f"at least {context['min_length']}"
-            if kind == "too_short"
-            else f"at most {context['max_length']}"
-        )
+        bound = f"at least {context['min_length']}" if kind == "too_short" else f"at most {context['max_length']}"
         return (
             field,
             f"of length {context['actual_length']}",
             f"must have {bound} entries",
         )
     message = error["msg"]
-    message = re.sub(
-        r"^(Input|String|Value|Decimal input|Tuple) should ", "must ", message
-    )
+    message = re.sub(r"^(Input|String|Value|Decimal input|Tuple) should ", "must ", message)
     if kind in ("address", "tier"):
         message = f"must be {message}"
     elif kind in ("model_type", "model_attributes_type"):
@@ -255,13 +224,7 @@ def _field_path(data: object, location: Sequence[int | str]) -> str:
 
 
 def _show(value: object) -> str:
-    text = (
-        "a mapping"
-        if isinstance(value, dict)
-        else "a list"
-        if isinstance(value, list | tuple)
-        else repr(value)
-    )
+    text = "a mapping" if isinstance(value, dict) else "a list" if isinstance(value, list | tuple) else repr(value)
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 

@@ -36,9 +36,7 @@ UNISWAP_V3_FEE_TIERS = (100, 500, 3000, 10000)
 
 def refusal(field: str, value: object, allowed: str) -> PydanticCustomError:
     """Build the error for a rule between fields; `field` is relative to the model that raises it."""
-    return PydanticCustomError(
-        "mandate", "{allowed}", {"field": field, "value": value, "allowed": allowed}
-    )
+    return PydanticCustomError("mandate", "{allowed}", {"field": field, "value": value, "allowed": allowed})
 
 
 def _checksum(value: str) -> str:
@@ -48,9 +46,7 @@ def _checksum(value: str) -> str:
         raise PydanticCustomError("address", "any address but zero")
     if not is_checksum_address(value):
         right = to_checksum_address(value)
-        raise PydanticCustomError(
-            "address", "an EIP-55 checksum, which would read {right}", {"right": right}
-        )
+        raise PydanticCustomError("address", "an EIP-55 checksum, which would read {right}", {"right": right})
     return value
 
 
@@ -70,9 +66,7 @@ def _tuple(value: object) -> object:
 
 Address = Annotated[str, AfterValidator(_checksum)]
 Bps = Annotated[int, Field(ge=0, le=FULL_BPS)]
-Usd = Annotated[
-    Decimal, BeforeValidator(_decimal), Field(gt=0, lt=10**12, decimal_places=18)
-]
+Usd = Annotated[Decimal, BeforeValidator(_decimal), Field(gt=0, lt=10**12, decimal_places=18)]
 Seconds = Annotated[int, Field(gt=0, le=30 * 86_400)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -171,23 +165,15 @@ class Asset(Section):
             min_price=int(oracle.min_price_usd * 10**18),
             max_price=int(oracle.max_price_usd * 10**18),
             token_decimals=self.decimals,
-            ratio_source=oracle.ratio_source
-            if isinstance(oracle, StakedRatioOracle)
-            else ZERO_ADDRESS,
-            base_feed=oracle.base_feed
-            if isinstance(oracle, StakedRatioOracle)
-            else ZERO_ADDRESS,
-            base_heartbeat=oracle.base_heartbeat_s
-            if isinstance(oracle, StakedRatioOracle)
-            else 0,
+            ratio_source=oracle.ratio_source if isinstance(oracle, StakedRatioOracle) else ZERO_ADDRESS,
+            base_feed=oracle.base_feed if isinstance(oracle, StakedRatioOracle) else ZERO_ADDRESS,
+            base_heartbeat=oracle.base_heartbeat_s if isinstance(oracle, StakedRatioOracle) else 0,
         )
 
 
 def _known_tier(tier: int) -> int:
     if tier not in UNISWAP_V3_FEE_TIERS:
-        raise PydanticCustomError(
-            "tier", "one of 100, 500, 3000, 10000 (parts per million)"
-        )
+        raise PydanticCustomError("tier", "one of 100, 500, 3000, 10000 (parts per million)")
     return tier
 
 
@@ -211,9 +197,7 @@ class UniswapV3Venue(Section):
     def _distinct(self) -> UniswapV3Venue:
         index = _repeated(self.fee_tiers)
         if index is not None:
-            raise refusal(
-                f"fee_tiers[{index}]", self.fee_tiers[index], "each tier once"
-            )
+            raise refusal(f"fee_tiers[{index}]", self.fee_tiers[index], "each tier once")
         return self
 
 
@@ -245,9 +229,7 @@ class LedoitWolfCovariance(Section):
     window_days: Positive
 
 
-Covariance = Annotated[
-    EwmaCovariance | LedoitWolfCovariance, Field(discriminator="kind")
-]
+Covariance = Annotated[EwmaCovariance | LedoitWolfCovariance, Field(discriminator="kind")]
 
 
 class BenchmarkImpliedReturns(Section):
@@ -294,7 +276,9 @@ class Fees(Section):
     @model_validator(mode="after")
     def _cover(self) -> Fees:
         if self.entry_bps + self.exit_bps < self.oracle_error_bps:
-            allowed = f"at least {self.oracle_error_bps - self.entry_bps}: entry_bps + exit_bps must cover oracle_error_bps"
+            allowed = (
+                f"at least {self.oracle_error_bps - self.entry_bps}: entry_bps + exit_bps must cover oracle_error_bps"
+            )
             raise refusal("exit_bps", self.exit_bps, allowed)
         return self
 
@@ -338,9 +322,7 @@ class Mandate(Section):
         BeforeValidator(_tuple),
         Field(min_length=2, max_length=MAX_ASSETS),
     ]
-    venues: Annotated[
-        tuple[VenueSection, ...], BeforeValidator(_tuple), Field(min_length=1)
-    ]
+    venues: Annotated[tuple[VenueSection, ...], BeforeValidator(_tuple), Field(min_length=1)]
     objective: MeanVarianceObjective
     limits: Limits
     fees: Fees
@@ -355,9 +337,7 @@ class Mandate(Section):
             index = _repeated(values)
             if index is not None:
                 asset = self.assets[index]
-                raise refusal(
-                    f"assets[{index}].{field}", getattr(asset, field), "each asset once"
-                )
+                raise refusal(f"assets[{index}].{field}", getattr(asset, field), "each asset once")
         symbols = [asset.symbol for asset in self.assets]
         if self.base_asset not in symbols:
             raise refusal(
@@ -367,9 +347,7 @@ class Mandate(Section):
             )
         index = _repeated([venue.kind for venue in self.venues])
         if index is not None:
-            raise refusal(
-                f"venues[{index}].kind", self.venues[index].kind, "each kind once"
-            )
+            raise refusal(f"venues[{index}].kind", self.venues[index].kind, "each kind once")
         return self
 
     @model_validator(mode="after")
@@ -378,13 +356,9 @@ class Mandate(Section):
         high = sum(asset.max_weight_bps for asset in self.assets)
         benchmark = sum(asset.benchmark_weight_bps for asset in self.assets)
         if low > FULL_BPS:
-            raise refusal(
-                "assets[].min_weight_bps", low, "a sum of at most 10000 (100 %)"
-            )
+            raise refusal("assets[].min_weight_bps", low, "a sum of at most 10000 (100 %)")
         if high < FULL_BPS:
-            raise refusal(
-                "assets[].max_weight_bps", high, "a sum of at least 10000 (100 %)"
-            )
+            raise refusal("assets[].max_weight_bps", high, "a sum of at least 10000 (100 %)")
         if benchmark != FULL_BPS:
             raise refusal(
                 "assets[].benchmark_weight_bps",
@@ -427,9 +401,7 @@ class Mandate(Section):
     @property
     def benchmark_weights(self) -> tuple[float, ...]:
         """Shape (n,): fractions of value, in the chain's order."""
-        return tuple(
-            asset.benchmark_weight_bps / FULL_BPS for asset in self.ordered_assets
-        )
+        return tuple(asset.benchmark_weight_bps / FULL_BPS for asset in self.ordered_assets)
 
     @property
     def oracle_feeds(self) -> tuple[OracleFeed, ...]:
@@ -462,11 +434,7 @@ class Mandate(Section):
     def uniswap_v3_fee_tiers(self) -> tuple[int, ...]:
         """Fee tiers, in parts per million, of the v3 pools that may be traded with; empty for none."""
         return next(
-            (
-                venue.fee_tiers
-                for venue in self.venues
-                if isinstance(venue, UniswapV3Venue)
-            ),
+            (venue.fee_tiers for venue in self.venues if isinstance(venue, UniswapV3Venue)),
             (),
         )
 
@@ -482,16 +450,12 @@ class Mandate(Section):
         """
         base_error = self.base.oracle.error
         gains = {
-            asset.symbol: (1 + asset.oracle.error) / (1 - base_error) - 1
-            if asset.symbol != self.base_asset
-            else 0
+            asset.symbol: (1 + asset.oracle.error) / (1 - base_error) - 1 if asset.symbol != self.base_asset else 0
             for asset in self.assets
         }
         weights = {asset.symbol: asset.min_weight_bps for asset in self.assets}
         free = FULL_BPS - sum(weights.values())
-        for asset in sorted(
-            self.assets, key=lambda asset: gains[asset.symbol], reverse=True
-        ):
+        for asset in sorted(self.assets, key=lambda asset: gains[asset.symbol], reverse=True):
             extra = min(free, asset.max_weight_bps - asset.min_weight_bps)
             weights[asset.symbol] += extra
             free -= extra

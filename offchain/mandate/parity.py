@@ -97,21 +97,11 @@ def tighter_limits(mandate: Mandate, chain: VaultLimits) -> VaultLimits:
                 len(chain_value),
                 "wrong vault or file",
             )
-        pairs = (
-            zip(file_value, chain_value, strict=True)
-            if per_asset
-            else [(file_value, chain_value)]
-        )
+        pairs = zip(file_value, chain_value, strict=True) if per_asset else [(file_value, chain_value)]
         for index, (mine, theirs) in enumerate(pairs):
-            looser = (
-                theirs < mine if field.name in _HIGHER_IS_TIGHTER else theirs > mine
-            )
+            looser = theirs < mine if field.name in _HIGHER_IS_TIGHTER else theirs > mine
             if looser:
-                name = (
-                    f"{field.name}[{mandate.symbols[index]}]"
-                    if per_asset
-                    else field.name
-                )
+                name = f"{field.name}[{mandate.symbols[index]}]" if per_asset else field.name
                 advice = "the chain is looser; tighten it on the vault, or loosen the file and accept it"
                 raise MandateParityError(f"limits.{name}", mine, theirs, advice)
     # Nothing on the chain is looser, so the tighter of the two is the chain's, field by field.
@@ -128,22 +118,14 @@ def tighter_limits(mandate: Mandate, chain: VaultLimits) -> VaultLimits:
 def _same_identity(mandate: Mandate, chain: ChainMandate) -> None:
     wrong = "wrong vault or wrong file"
     if mandate.chain_id != chain.chain_id:
-        raise MandateParityError(
-            "chain_id", mandate.chain_id, chain.chain_id, "wrong node or wrong file"
-        )
+        raise MandateParityError("chain_id", mandate.chain_id, chain.chain_id, "wrong node or wrong file")
     for field in ("name", "symbol"):
         theirs = getattr(chain, field)
         if theirs is not None and theirs != getattr(mandate, field):
-            raise MandateParityError(
-                field, repr(getattr(mandate, field)), repr(theirs), wrong
-            )
+            raise MandateParityError(field, repr(getattr(mandate, field)), repr(theirs), wrong)
     if len(chain.tokens) != len(mandate.assets):
-        raise MandateParityError(
-            "assets", f"{len(mandate.assets)} assets", len(chain.tokens), wrong
-        )
-    for index, (asset, token) in enumerate(
-        zip(mandate.ordered_assets, chain.tokens, strict=True)
-    ):
+        raise MandateParityError("assets", f"{len(mandate.assets)} assets", len(chain.tokens), wrong)
+    for index, (asset, token) in enumerate(zip(mandate.ordered_assets, chain.tokens, strict=True)):
         if asset.address.lower() != token.lower():
             raise MandateParityError(
                 f"assets[{asset.symbol}].address",
@@ -154,9 +136,7 @@ def _same_identity(mandate: Mandate, chain: ChainMandate) -> None:
     if chain.oracle_feeds is None:
         return
     if len(chain.oracle_feeds) != len(mandate.assets):
-        raise MandateParityError(
-            "oracle", f"{len(mandate.assets)} feeds", len(chain.oracle_feeds), wrong
-        )
+        raise MandateParityError("oracle", f"{len(mandate.assets)} feeds", len(chain.oracle_feeds), wrong)
     for asset, theirs in zip(mandate.ordered_assets, chain.oracle_feeds, strict=True):
         mine = asset.oracle_feed
         for feed_field in fields(OracleFeed):
@@ -164,11 +144,7 @@ def _same_identity(mandate: Mandate, chain: ChainMandate) -> None:
                 getattr(mine, feed_field.name),
                 getattr(theirs, feed_field.name),
             )
-            if (
-                (ours.lower() != other.lower())
-                if isinstance(ours, str)
-                else (ours != other)
-            ):
+            if (ours.lower() != other.lower()) if isinstance(ours, str) else (ours != other):
                 name = f"assets[{asset.symbol}].oracle.{feed_field.name}"
                 raise MandateParityError(
                     name,

@@ -6,7 +6,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
-from offchain.mandate import VaultLimits as VaultLimits
+from offchain.mandate import VaultLimits
+
+__all__ = [
+    "AssetState",
+    "Block",
+    "BreakerState",
+    "PoolState",
+    "Snapshot",
+    "UniswapV2State",
+    "UniswapV3State",
+    "VaultLimits",
+    "VaultState",
+]
 
 
 class BreakerState(IntEnum):
@@ -52,7 +64,7 @@ class AssetState:
     @property
     def price_usd(self) -> float:
         """USD per whole token."""
-        return self.price / 10 ** (36 - self.decimals)
+        return float(self.price / 10 ** (36 - self.decimals))
 
 
 @dataclass(frozen=True, slots=True)
