@@ -149,7 +149,9 @@ def _first_error(path: Path | str, data: dict[str, Any], errors: list[ErrorDetai
     # A misspelt key shows up twice, as unknown and as missing; the unknown one says what to do.
     first = next((error for error in errors if error["type"] == "extra_forbidden"), errors[0])
     field, value, allowed = _describe(data, first)
-    more = len(errors) - 1
+    # The key that was meant is missing too: one mistake, counted once.
+    meant = any(error["type"] == "missing" and error["loc"][:-1] == first["loc"][:-1] for error in errors)
+    more = len(errors) - 1 - (first["type"] == "extra_forbidden" and meant)
     if more:
         allowed += f" (and {more} more error{'s' if more > 1 else ''})"
     return MandateError(path, field, value, allowed)
@@ -186,9 +188,7 @@ def _describe(data: dict[str, Any], error: ErrorDetails) -> tuple[str, str, str]
         )
     message = error["msg"]
     message = re.sub(r"^(Input|String|Value|Decimal input|Tuple) should ", "must ", message)
-    if kind in ("address", "tier"):
-        message = f"must be {message}"
-    elif kind in ("model_type", "model_attributes_type"):
+    if kind in ("model_type", "model_attributes_type"):
         message = "must be a mapping of keys"
     elif kind == "tuple_type":
         message = "must be a list"

@@ -41,12 +41,12 @@ def refusal(field: str, value: object, allowed: str) -> PydanticCustomError:
 
 def _checksum(value: str) -> str:
     if not is_hex_address(value) or not value.startswith("0x"):
-        raise PydanticCustomError("address", "an address: 0x and 40 hexadecimal digits")
+        raise PydanticCustomError("address", "must be an address: 0x and 40 hexadecimal digits")
     if int(value, 16) == 0:
-        raise PydanticCustomError("address", "any address but zero")
+        raise PydanticCustomError("address", "must not be the zero address")
     if not is_checksum_address(value):
         right = to_checksum_address(value)
-        raise PydanticCustomError("address", "an EIP-55 checksum, which would read {right}", {"right": right})
+        raise PydanticCustomError("address", "must be checksummed (EIP-55): {right}", {"right": right})
     return value
 
 
@@ -90,7 +90,7 @@ class _Oracle(Section):
             raise refusal(
                 "min_price_usd",
                 str(self.min_price_usd),
-                f"less than max_price_usd ({self.max_price_usd})",
+                f"must be less than max_price_usd ({self.max_price_usd})",
             )
         return self
 
@@ -144,12 +144,12 @@ class Asset(Section):
     def _bounds(self) -> Asset:
         low, high = self.min_weight_bps, self.max_weight_bps
         if low > high:
-            raise refusal("min_weight_bps", low, f"at most max_weight_bps ({high})")
+            raise refusal("min_weight_bps", low, f"must be at most max_weight_bps ({high})")
         if not low <= self.benchmark_weight_bps <= high:
             raise refusal(
                 "benchmark_weight_bps",
                 self.benchmark_weight_bps,
-                f"between {low} and {high}, the bounds",
+                f"must be between {low} and {high}, its bounds",
             )
         return self
 
@@ -162,8 +162,8 @@ class Asset(Section):
             kind=int(staked),
             feed=oracle.feed,
             heartbeat=oracle.heartbeat_s,
-            min_price=int(oracle.min_price_usd * 10**18),
-            max_price=int(oracle.max_price_usd * 10**18),
+            min_price=int(Fraction(oracle.min_price_usd) * 10**18),
+            max_price=int(Fraction(oracle.max_price_usd) * 10**18),
             token_decimals=self.decimals,
             ratio_source=oracle.ratio_source if isinstance(oracle, StakedRatioOracle) else ZERO_ADDRESS,
             base_feed=oracle.base_feed if isinstance(oracle, StakedRatioOracle) else ZERO_ADDRESS,
@@ -173,7 +173,7 @@ class Asset(Section):
 
 def _known_tier(tier: int) -> int:
     if tier not in UNISWAP_V3_FEE_TIERS:
-        raise PydanticCustomError("tier", "one of 100, 500, 3000, 10000 (parts per million)")
+        raise PydanticCustomError("tier", "must be one of 100, 500, 3000, 10000 (parts per million)")
     return tier
 
 
@@ -197,7 +197,7 @@ class UniswapV3Venue(Section):
     def _distinct(self) -> UniswapV3Venue:
         index = _repeated(self.fee_tiers)
         if index is not None:
-            raise refusal(f"fee_tiers[{index}]", self.fee_tiers[index], "each tier once")
+            raise refusal(f"fee_tiers[{index}]", self.fee_tiers[index], "already listed; each tier stands once")
         return self
 
 
@@ -217,7 +217,7 @@ class EwmaCovariance(Section):
             raise refusal(
                 "half_life_days",
                 self.half_life_days,
-                f"at most window_days ({self.window_days:g})",
+                f"must be at most window_days ({self.window_days:g})",
             )
         return self
 
@@ -261,7 +261,7 @@ class Limits(Section):
     @model_validator(mode="after")
     def _escalates(self) -> Limits:
         if self.drawdown_halt_bps < self.drawdown_reduce_bps:
-            allowed = f"at least drawdown_reduce_bps ({self.drawdown_reduce_bps})"
+            allowed = f"must be at least drawdown_reduce_bps ({self.drawdown_reduce_bps})"
             raise refusal("drawdown_halt_bps", self.drawdown_halt_bps, allowed)
         return self
 
@@ -276,10 +276,10 @@ class Fees(Section):
     @model_validator(mode="after")
     def _cover(self) -> Fees:
         if self.entry_bps + self.exit_bps < self.oracle_error_bps:
-            allowed = (
-                f"at least {self.oracle_error_bps - self.entry_bps}: entry_bps + exit_bps must cover oracle_error_bps"
+            least = self.oracle_error_bps - self.entry_bps
+            raise refusal(
+                "exit_bps", self.exit_bps, f"must be at least {least}: entry and exit must cover oracle_error_bps"
             )
-            raise refusal("exit_bps", self.exit_bps, allowed)
         return self
 
 
@@ -301,7 +301,7 @@ class Execution(Section):
             raise refusal(
                 "grid_minutes",
                 self.grid_minutes,
-                "a divisor of 1440, so that the grid repeats daily",
+                "must divide 1440, so that the grid repeats daily",
             )
         return self
 
@@ -337,17 +337,19 @@ class Mandate(Section):
             index = _repeated(values)
             if index is not None:
                 asset = self.assets[index]
-                raise refusal(f"assets[{index}].{field}", getattr(asset, field), "each asset once")
+                raise refusal(
+                    f"assets[{index}].{field}", getattr(asset, field), "already listed; each asset stands once"
+                )
         symbols = [asset.symbol for asset in self.assets]
         if self.base_asset not in symbols:
             raise refusal(
                 "base_asset",
                 self.base_asset,
-                f"the symbol of one of the assets: {', '.join(symbols)}",
+                f"must be the symbol of one of the assets: {', '.join(symbols)}",
             )
         index = _repeated([venue.kind for venue in self.venues])
         if index is not None:
-            raise refusal(f"venues[{index}].kind", self.venues[index].kind, "each kind once")
+            raise refusal(f"venues[{index}].kind", self.venues[index].kind, "already listed; each kind stands once")
         return self
 
     @model_validator(mode="after")
@@ -356,14 +358,14 @@ class Mandate(Section):
         high = sum(asset.max_weight_bps for asset in self.assets)
         benchmark = sum(asset.benchmark_weight_bps for asset in self.assets)
         if low > FULL_BPS:
-            raise refusal("assets[].min_weight_bps", low, "a sum of at most 10000 (100 %)")
+            raise refusal("assets[].min_weight_bps", low, "the sum must be at most 10000 (100 %)")
         if high < FULL_BPS:
-            raise refusal("assets[].max_weight_bps", high, "a sum of at least 10000 (100 %)")
+            raise refusal("assets[].max_weight_bps", high, "the sum must be at least 10000 (100 %)")
         if benchmark != FULL_BPS:
             raise refusal(
                 "assets[].benchmark_weight_bps",
                 benchmark,
-                "a sum of exactly 10000 (100 %)",
+                "the sum must be exactly 10000 (100 %)",
             )
         return self
 
@@ -371,7 +373,7 @@ class Mandate(Section):
     def _oracle_error(self) -> Mandate:
         implied = self.implied_oracle_error_bps
         if self.fees.oracle_error_bps < implied:
-            allowed = f"at least {implied}, which the feeds' deviation_bps imply at the mandate's weights"
+            allowed = f"must be at least {implied}, which the feeds' deviation_bps imply at the mandate's weights"
             raise refusal("fees.oracle_error_bps", self.fees.oracle_error_bps, allowed)
         return self
 
