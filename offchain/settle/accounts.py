@@ -96,7 +96,9 @@ def _read_keyfile(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise KeyfileError(f"keyfile {path}: {error.strerror or error}; --account takes a keystore file") from None
     except ValueError:
-        raise KeyfileError(f"keyfile {path}: not JSON; --account takes an encrypted keystore, never a bare key") from None
+        raise KeyfileError(
+            f"keyfile {path}: not JSON; --account takes an encrypted keystore, never a bare key"
+        ) from None
     if not isinstance(content, dict) or not ("crypto" in content or "Crypto" in content):
         raise KeyfileError(f"keyfile {path}: no `crypto` section; --account takes an encrypted version 3 keystore")
     return content

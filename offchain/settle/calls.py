@@ -29,9 +29,7 @@ ORDER_NONCE = "order_nonce()"
 IS_SIGNER = "is_signer(address)"
 EIP712_DOMAIN = "eip712Domain()"
 
-SETTLED = (
-    "Settled(bytes32,uint256,address,bytes32,uint256,uint256,uint256,uint256,uint256,uint256,uint256,uint256[],uint256[])"
-)
+SETTLED = "Settled(bytes32,uint256,address,bytes32,uint256,uint256,uint256,uint256,uint256,uint256,uint256,uint256[],uint256[])"
 CANCELLED = "Cancelled(uint256,address)"
 TRIPPED = "Tripped(uint256,uint256,uint256,uint256,address)"
 
@@ -77,7 +75,9 @@ def topic(signature: str) -> str:
 
 def order_values(order: Order) -> tuple[Any, ...]:
     """Return the order as the nested tuple that the ABI encodes."""
-    legs = [(int(leg.venue), leg.token_in, leg.token_out, leg.fee, leg.amount_in, leg.min_amount_out) for leg in order.legs]
+    legs = [
+        (int(leg.venue), leg.token_in, leg.token_out, leg.fee, leg.amount_in, leg.min_amount_out) for leg in order.legs
+    ]
     return (
         order.nonce,
         order.deadline,
@@ -108,7 +108,9 @@ def decode_settle(calldata: bytes) -> tuple[Order, str, bytes]:
         When the bytes are another call or are cut short.
     """
     if calldata[:4] != selector(SETTLE):
-        raise CalldataError(f"calldata: selector 0x{calldata[:4].hex()} is not settle's; decode it with the contract it was sent to")
+        raise CalldataError(
+            f"calldata: selector 0x{calldata[:4].hex()} is not settle's; decode it with the contract it was sent to"
+        )
     try:
         values, signer, signature = decode([ORDER, "address", "bytes"], calldata[4:])
     except DecodingError as error:

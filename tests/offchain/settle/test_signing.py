@@ -83,7 +83,9 @@ def test_digest_equals_eth_accounts_encoder(order: Order) -> None:
 
 def test_signature_recovers_to_the_signer() -> None:
     optimizer = LocalSigner(Account.from_key(b"\x01" * 32))
-    order = Order(7, 100, "0x" + "11" * 32, "0x" + "22" * 32, (Leg(Venue.UNISWAP_V3, 0, 1, 500, 10**9, 1),), 10**18, 10**11)
+    order = Order(
+        7, 100, "0x" + "11" * 32, "0x" + "22" * 32, (Leg(Venue.UNISWAP_V3, 0, 1, 500, 10**9, 1),), 10**18, 10**11
+    )
 
     signed = sign_order(order, DOMAIN, optimizer)
 

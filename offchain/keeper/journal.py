@@ -1,0 +1,452 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The keeper's write-ahead journal.
+
+Every step is committed, and on disk, before its effect: an order is stored with
+its signature before anyone else can see it, a transaction is stored signed before
+it is broadcast. A keeper that dies at any point therefore finds everything it may
+have done, and asks the chain which of it happened.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from filelock import FileLock, Timeout
+from sqlalchemy import Connection, Engine, Row, Table, and_, exists, func, insert, select, update
+from sqlalchemy.exc import DBAPIError
+
+from offchain.errors import PlimsollError
+from offchain.keeper import schema
+from offchain.keeper.records import Decision, OrderRecord, Purpose, TickRecord, TransactionRecord
+from offchain.keeper.states import (
+    OPEN_ORDER,
+    UNRESOLVED_TRANSACTION,
+    UNSIGNED_ORDER,
+    State,
+    check_order_step,
+    check_transaction_step,
+)
+from offchain.settle.accounts import RawTransaction
+from offchain.settle.codec import order_from_json, order_to_json, settlement_from_json, settlement_to_json
+from offchain.settle.order import Order, Settlement, SignedOrder
+
+
+class JournalError(PlimsollError):
+    """The journal cannot be opened, belongs to something else, or cannot be written."""
+
+
+class JournalLocked(JournalError):
+    """Another keeper has the journal open."""
+
+
+class Journal:
+    """The journal of one vault on one chain; `open` for the keeper, `read` for everyone else.
+
+    Methods raise `JournalError` when the database fails (disk full, file gone) and
+    `IllegalTransition` for a step that makes no sense; in both cases nothing changed.
+    """
+
+    def __init__(self, path: Path, engine: Engine, lock: FileLock | None) -> None:
+        self.path = path
+        self._engine = engine
+        self._lock = lock
+
+    @classmethod
+    def open(cls, path: Path, *, chain_id: int, vault: str) -> Self:
+        """Open the journal for writing, creating it where there is none.
+
+        Raises
+        ------
+        JournalLocked
+            When another process has it open.
+        JournalError
+            When it belongs to another vault or chain, or was written by another version.
+        """
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(path.with_name(path.name + ".lock"))
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise JournalLocked(
+                f"journal {path}: another keeper is running on it; stop that one first, or give --journal another file"
+            ) from None
+        except OSError as error:
+            raise JournalError(f"journal {path}: {error.strerror or error}; give --journal a writable place") from None
+        journal = cls(path, schema.sqlite_engine(path), lock)
+        try:
+            with journal._write() as connection:
+                schema.metadata.create_all(connection)
+            journal._identify({"schema_version": str(schema.SCHEMA_VERSION), "chain_id": str(chain_id), "vault": vault})
+        except BaseException:
+            journal.close()
+            raise
+        return journal
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Open an existing journal for reading; works while a keeper writes it.
+
+        Raises
+        ------
+        JournalError
+            When there is none, or it was written by another version.
+        """
+        if not path.is_file():
+            raise JournalError(f"journal {path}: no such file; `plimsoll keeper run --journal` writes it")
+        journal = cls(path, schema.sqlite_engine(path, read_only=True), None)
+        try:
+            version = journal.meta().get("schema_version")
+        except JournalError:
+            journal.close()
+            raise JournalError(f"journal {path}: not a journal; give the file that the keeper wrote") from None
+        if version != str(schema.SCHEMA_VERSION):
+            journal.close()
+            raise JournalError(f"journal {path}: schema {version}, this version reads {schema.SCHEMA_VERSION}")
+        return journal
+
+    def close(self) -> None:
+        """Close the database and let go of the lock."""
+        self._engine.dispose()
+        if self._lock is not None:
+            self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def meta(self) -> dict[str, str]:
+        """Schema version, chain id and vault the journal belongs to."""
+        return {row.key: row.value for row in self._all(select(schema.meta))}
+
+    # Ticks
+
+    def record_tick(
+        self,
+        *,
+        block_number: int,
+        block_hash: str,
+        block_timestamp: int,
+        mandate: str,
+        snapshot: str,
+        history: Sequence[bytes],
+        plan: str | None,
+        decision: Decision,
+        reason: str,
+    ) -> int:
+        """Store a decision with all its inputs and return its id; see `TickRecord`.
+
+        Mandate and history chunks are stored once, however many ticks share them.
+        """
+        mandate_hash = hashlib.sha256(mandate.encode()).hexdigest()
+        chunk_hashes = [hashlib.sha256(chunk).hexdigest() for chunk in history]
+        with self._write() as connection:
+            _insert_missing(connection, schema.mandates, mandate_hash, mandate)
+            for chunk_hash, chunk in zip(chunk_hashes, history, strict=True):
+                _insert_missing(connection, schema.history_chunks, chunk_hash, zlib.compress(chunk))
+            return _insert(
+                connection,
+                schema.ticks,
+                recorded_at=time.time(),
+                block_number=block_number,
+                block_hash=block_hash,
+                block_timestamp=block_timestamp,
+                mandate=mandate_hash,
+                snapshot=zlib.compress(snapshot.encode()),
+                history=json.dumps(chunk_hashes),
+                plan=plan,
+                decision=decision,
+                reason=reason,
+            )
+
+    def ticks(self) -> Iterator[TickRecord]:
+        """Every tick in order, one in memory at a time."""
+        for tick_id in self._scalars(select(schema.ticks.c.id).order_by(schema.ticks.c.id)):
+            yield self.tick(tick_id)
+
+    def tick(self, tick_id: int) -> TickRecord:
+        """One tick with its inputs."""
+        row = self._all(select(schema.ticks).where(schema.ticks.c.id == tick_id))[0]
+        mandate = self._scalars(select(schema.mandates.c.body).where(schema.mandates.c.hash == row.mandate))[0]
+        hashes = json.loads(row.history)
+        chunks = schema.history_chunks
+        bodies = {
+            chunk.hash: zlib.decompress(chunk.body)
+            for chunk in self._all(select(chunks).where(chunks.c.hash.in_(hashes)))
+        }
+        return TickRecord(
+            id=row.id,
+            recorded_at=row.recorded_at,
+            block_number=row.block_number,
+            block_hash=row.block_hash,
+            block_timestamp=row.block_timestamp,
+            mandate=mandate,
+            snapshot=zlib.decompress(row.snapshot).decode(),
+            history=tuple(bodies[one] for one in hashes),
+            plan=row.plan,
+            decision=Decision(row.decision),
+            reason=row.reason,
+        )
+
+    def last_tick_timestamp(self) -> int | None:
+        """Block timestamp of the newest tick; `None` before the first."""
+        return self._scalars(select(func.max(schema.ticks.c.block_timestamp)))[0]
+
+    def tick_counts(self) -> dict[str, int]:
+        """Number of ticks by decision."""
+        statement = select(schema.ticks.c.decision, func.count().label("n")).group_by(schema.ticks.c.decision)
+        return {row.decision: row.n for row in self._all(statement)}
+
+    # Orders
+
+    def plan_order(self, tick: int, order: Order, digest: str, signer: str, block_number: int) -> OrderRecord:
+        """Store an order before anything is done about it: PLANNED."""
+        with self._write() as connection:
+            row = _insert(
+                connection,
+                schema.orders,
+                tick=tick,
+                digest=digest,
+                vault_nonce=str(order.nonce),
+                deadline=order.deadline,
+                signer=signer,
+                body=order_to_json(order),
+                state=State.PLANNED,
+                detail="",
+                created_block=block_number,
+                updated_at=time.time(),
+            )
+            _log(connection, "order", row, None, State.PLANNED, "")
+        return self.order(row)
+
+    def advance_order(self, order: int, state: State, detail: str = "", **values: Any) -> OrderRecord:
+        """Move an order to another state, with what became known of it.
+
+        Raises
+        ------
+        IllegalTransition
+            When an order does not go there from where it is.
+        """
+        with self._write() as connection:
+            row = connection.execute(select(schema.orders).where(schema.orders.c.id == order)).one()
+            before = State(row.state)
+            signed = row.signature is not None
+            check_order_step(before, state, signed=signed)
+            _step(connection, schema.orders, "order", order, before, state, detail, values)
+        return self.order(order)
+
+    def sign_order(self, order: int, signed: SignedOrder) -> OrderRecord:
+        """Store the signature: from here on the order exists, whatever happens to us."""
+        return self.advance_order(order, State.SIGNED, signature=signed.signature)
+
+    def include_order(self, order: int, settlement: Settlement) -> OrderRecord:
+        """Store what the chain made of the order."""
+        return self.advance_order(
+            order, State.INCLUDED, f"block {settlement.block_number}", settlement=settlement_to_json(settlement)
+        )
+
+    def order(self, order: int) -> OrderRecord:
+        """One order."""
+        return _order(self._all(select(schema.orders).where(schema.orders.c.id == order))[0])
+
+    def orders(self) -> list[OrderRecord]:
+        """Every order, oldest first."""
+        return [_order(row) for row in self._all(select(schema.orders).order_by(schema.orders.c.id))]
+
+    def unsigned_orders(self) -> list[OrderRecord]:
+        """Orders that were never signed and are not given up yet."""
+        return [_order(row) for row in self._all(_in_states(schema.orders, UNSIGNED_ORDER))]
+
+    def open_orders(self) -> list[OrderRecord]:
+        """Signed orders whose fate is not final."""
+        statement = _in_states(schema.orders, OPEN_ORDER).where(schema.orders.c.signature.is_not(None))
+        return [_order(row) for row in self._all(statement)]
+
+    # Transactions
+
+    def store_transaction(
+        self,
+        raw: RawTransaction,
+        *,
+        purpose: Purpose,
+        order: int | None,
+        account: str,
+        account_nonce: int,
+        gas_limit: int,
+        max_fee: int,
+        priority_fee: int,
+        block_number: int,
+    ) -> TransactionRecord:
+        """Store a signed transaction before it is broadcast: SIGNED."""
+        with self._write() as connection:
+            row = _insert(
+                connection,
+                schema.transactions,
+                hash=raw.hash,
+                purpose=purpose,
+                order=order,
+                account=account,
+                account_nonce=account_nonce,
+                gas_limit=gas_limit,
+                max_fee=str(max_fee),
+                priority_fee=str(priority_fee),
+                raw=raw.raw,
+                state=State.SIGNED,
+                detail="",
+                sent_block=block_number,
+                updated_at=time.time(),
+            )
+            _log(connection, "transaction", row, None, State.SIGNED, "")
+        return self.transaction(row)
+
+    def advance_transaction(self, transaction: int, state: State, detail: str = "", **values: Any) -> TransactionRecord:
+        """Move a transaction to another state; `IllegalTransition` when it cannot go there."""
+        with self._write() as connection:
+            row = connection.execute(select(schema.transactions).where(schema.transactions.c.id == transaction)).one()
+            before = State(row.state)
+            check_transaction_step(before, state)
+            _step(connection, schema.transactions, "transaction", transaction, before, state, detail, values)
+        return self.transaction(transaction)
+
+    def transaction(self, transaction: int) -> TransactionRecord:
+        """One transaction."""
+        statement = select(schema.transactions).where(schema.transactions.c.id == transaction)
+        return _transaction(self._all(statement)[0])
+
+    def transactions(self) -> list[TransactionRecord]:
+        """Every transaction, oldest first."""
+        return [_transaction(row) for row in self._all(select(schema.transactions).order_by(schema.transactions.c.id))]
+
+    def unresolved_transactions(self, account: str) -> list[TransactionRecord]:
+        """Transactions of an account whose fate is not final, oldest first."""
+        statement = _in_states(schema.transactions, UNRESOLVED_TRANSACTION)
+        return [_transaction(row) for row in self._all(statement.where(schema.transactions.c.account == account))]
+
+    def transactions_at(self, account: str, account_nonce: int) -> list[TransactionRecord]:
+        """Every transaction of an account with one nonce, oldest first."""
+        table = schema.transactions
+        matches = and_(table.c.account == account, table.c.account_nonce == account_nonce)
+        return [_transaction(row) for row in self._all(select(table).where(matches).order_by(table.c.id))]
+
+    def transition_log(self) -> list[tuple[str, int, str | None, str, str]]:
+        """Every step ever made: kind, row, state before and after, detail."""
+        rows = self._all(select(schema.transitions).order_by(schema.transitions.c.id))
+        return [(row.kind, row.row, row.before, row.after, row.detail) for row in rows]
+
+    # Database
+
+    def _identify(self, expected: dict[str, str]) -> None:
+        known = self.meta()
+        if not known:
+            with self._write() as connection:
+                connection.execute(insert(schema.meta), [{"key": k, "value": v} for k, v in expected.items()])
+            return
+        for key, value in expected.items():
+            if known.get(key, "").lower() != value.lower():
+                raise JournalError(
+                    f"journal {self.path}: its {key} is {known.get(key)}, not {value}; give --journal another file"
+                )
+
+    @contextmanager
+    def _write(self) -> Iterator[Connection]:
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except DBAPIError as error:
+            raise JournalError(
+                f"journal {self.path}: cannot be written ({error.orig}); nothing more is sent until it can"
+            ) from error
+
+    def _all(self, statement: Any) -> Sequence[Row[Any]]:
+        try:
+            with self._engine.connect() as connection:
+                return connection.execute(statement).all()
+        except DBAPIError as error:
+            raise JournalError(f"journal {self.path}: cannot be read ({error.orig})") from error
+
+    def _scalars(self, statement: Any) -> list[Any]:
+        return [row[0] for row in self._all(statement)]
+
+
+def _insert(connection: Connection, table: Table, **values: Any) -> int:
+    key = connection.execute(insert(table).values(**values)).inserted_primary_key
+    assert key is not None
+    return int(key[0])
+
+
+def _insert_missing(connection: Connection, table: Table, key: str, body: str | bytes) -> None:
+    if not connection.execute(select(exists().where(table.c.hash == key))).scalar():
+        connection.execute(insert(table).values(hash=key, body=body))
+
+
+def _step(
+    connection: Connection,
+    table: Table,
+    kind: str,
+    row: int,
+    before: State,
+    after: State,
+    detail: str,
+    values: dict[str, Any],
+) -> None:
+    changes = {"state": after, "detail": detail, "updated_at": time.time(), **values}
+    connection.execute(update(table).where(table.c.id == row).values(changes))
+    _log(connection, kind, row, before, after, detail)
+
+
+def _log(connection: Connection, kind: str, row: int, before: State | None, after: State, detail: str) -> None:
+    connection.execute(
+        insert(schema.transitions).values(at=time.time(), kind=kind, row=row, before=before, after=after, detail=detail)
+    )
+
+
+def _in_states(table: Table, states: frozenset[State]) -> Any:
+    return select(table).where(table.c.state.in_([*states])).order_by(table.c.id)
+
+
+def _order(row: Row[Any]) -> OrderRecord:
+    return OrderRecord(
+        id=row.id,
+        tick=row.tick,
+        digest=row.digest,
+        order=order_from_json(row.body),
+        signer=row.signer,
+        signature=row.signature,
+        state=State(row.state),
+        detail=row.detail,
+        settlement=settlement_from_json(row.settlement) if row.settlement else None,
+        created_block=row.created_block,
+        updated_at=row.updated_at,
+    )
+
+
+def _transaction(row: Row[Any]) -> TransactionRecord:
+    return TransactionRecord(
+        id=row.id,
+        hash=row.hash,
+        purpose=Purpose(row.purpose),
+        order=row.order,
+        account=row.account,
+        account_nonce=row.account_nonce,
+        gas_limit=row.gas_limit,
+        max_fee=int(row.max_fee),
+        priority_fee=int(row.priority_fee),
+        raw=row.raw,
+        state=State(row.state),
+        detail=row.detail,
+        sent_block=row.sent_block,
+        block_number=row.block_number,
+        block_hash=row.block_hash,
+        updated_at=row.updated_at,
+    )
