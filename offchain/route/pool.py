@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a pool must be able to do, and which class trades which state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from offchain.market.snapshot import PoolState, UniswapV2State
+from offchain.route.leg import Venue
+from offchain.route.swap import Response, Swap
+from offchain.route.uniswap_v2 import UniswapV2Pool
+from offchain.route.uniswap_v3 import UniswapV3Pool
+
+
+class Pool(Protocol):
+    """One immutable state of a pool of two tokens, exact to the wei.
+
+    A new kind of pool is one class with these members and a line in `pool_from_state`.
+    Tokens are indices into the snapshot's assets, amounts are base units.
+    """
+
+    @property
+    def venue(self) -> Venue:
+        """How the vault calls it."""
+
+    @property
+    def address(self) -> str:
+        """Where it lives."""
+
+    @property
+    def token0(self) -> int:
+        """Token with the lower address."""
+
+    @property
+    def token1(self) -> int:
+        """Token with the higher address."""
+
+    @property
+    def fee_ppm(self) -> int:
+        """Fee tier as a leg names it; 0 where the venue has one fee only."""
+
+    def quote_in(self, token_in: int, amount_in: int) -> int:
+        """Output of an exact input."""
+
+    def quote_out(self, token_in: int, amount_out: int) -> int:
+        """Input of an exact output."""
+
+    def swap(self, token_in: int, amount_in: int) -> Swap[Pool]:
+        """Exact-input swap and the state it leaves behind."""
+
+    def marginal_price(self, token_in: int) -> float:
+        """Base units out per base unit in of an infinitesimal input, after the fee."""
+
+    def respond(self, price0: float, price1: float) -> Response:
+        """Best trade at the given prices per base unit, in floats."""
+
+
+def pool_from_state(state: PoolState) -> Pool:
+    """Give a pool state, as the market room read it, its exact mathematics.
+
+    Raises
+    ------
+    InvalidPoolError
+        The state contradicts itself.
+    """
+    if isinstance(state, UniswapV2State):
+        return UniswapV2Pool.from_state(state)
+    return UniswapV3Pool.from_state(state)
+
+
+def pools_from_states(states: Sequence[PoolState]) -> tuple[Pool, ...]:
+    """All of a snapshot's pools, in its order. Raises as `pool_from_state`."""
+    return tuple(pool_from_state(state) for state in states)
