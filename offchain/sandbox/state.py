@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The sandbox's state on disk: built when its inputs change, trimmed, shared by everyone."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from offchain.sandbox import standup
+from offchain.sandbox.anvil import CACHE, PROJECT, Anvil
+from offchain.sandbox.chain import Chain
+from offchain.settle.development import development_address
+
+STATES = CACHE / "sandbox"
+
+OWN_CONTRACTS = ("StandInToken", "SilentToken", "StakedToken", "StakedRatioFeed")
+
+INPUTS = (
+    "package.json",
+    *(f"contracts/sandbox/{name}.vy" for name in ("stand_in", *OWN_CONTRACTS)),
+    "offchain/settle/development.py",
+    *(
+        f"offchain/sandbox/{name}.py"
+        for name in (
+            "aave",
+            "addresses",
+            "artifacts",
+            "chain",
+            "chainlink",
+            "compiler",
+            "contract",
+            "prices",
+            "standup",
+            "state",
+            "tokens",
+            "uniswap",
+        )
+    ),
+)
+"""What the state depends on."""
+
+
+def state_hash() -> str:
+    """Hash of everything the state is made from."""
+    digest = hashlib.sha256()
+    for pattern in INPUTS:
+        for path in sorted(PROJECT.glob(pattern)):
+            digest.update(path.relative_to(PROJECT).as_posix().encode())
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
+def saved_state(progress: standup.Progress | None = None) -> Path:
+    """Path of the state file, built when it is missing; safe to call from several processes."""
+    from filelock import FileLock
+
+    path = STATES / f"{state_hash()}.json"
+    if path.exists():
+        return path
+    STATES.mkdir(parents=True, exist_ok=True)
+    with FileLock(STATES / "build.lock"):
+        if not path.exists():
+            _build(path, progress)
+    return path
+
+
+def _build(path: Path, progress: standup.Progress | None) -> None:
+    # Blocks are not needed afterwards, and keeping the state of each takes half the time.
+    options = ("--auto-impersonate", "--no-mining", "--prune-history")
+    with Anvil(timestamp=standup.GENESIS_TIMESTAMP, options=options) as anvil:
+        chain = Chain(anvil.rpc, development_address("market"), manual=True)
+        standup.build(chain, progress or (lambda stage, done: None))
+        dump = anvil.rpc.call("anvil_dumpState")
+    state = trimmed(json.loads(gzip.decompress(bytes.fromhex(dump[2:]))))
+    partial = path.with_suffix(f".{os.getpid()}")
+    partial.write_text(json.dumps(state, separators=(",", ":")))
+    partial.replace(path)
+
+
+def trimmed(state: dict[str, object]) -> dict[str, object]:
+    """Leave out the past: keep accounts, the first block, which names the chain, and the head."""
+    head = state["best_block_number"]
+    blocks = state["blocks"]
+    assert isinstance(blocks, list)
+    keep = {0, head if isinstance(head, int) else int(str(head), 16)}
+    state["blocks"] = [block for block in blocks if int(block["header"]["number"], 16) in keep]
+    state["transactions"] = []
+    state["historical_states"] = None
+    return state
