@@ -201,7 +201,8 @@ class Journal:
 
     def last_tick_timestamp(self) -> int | None:
         """Block timestamp of the newest tick; `None` before the first."""
-        return self._scalars(select(func.max(schema.ticks.c.block_timestamp)))[0]
+        newest: int | None = self._scalars(select(func.max(schema.ticks.c.block_timestamp)))[0]
+        return newest
 
     def tick_counts(self) -> dict[str, int]:
         """Number of ticks by decision."""

@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
-from eth_utils import to_checksum_address
+from eth_typing import Hash32
+from eth_utils.address import to_checksum_address
 
 from offchain.errors import PlimsollError
 
@@ -54,7 +55,7 @@ class LocalSigner:
 
     def sign_digest(self, digest: bytes) -> bytes:
         """Sign 32 bytes as they are; 65 bytes ``r || s || v``."""
-        return bytes(self.account.unsafe_sign_hash(digest).signature)
+        return bytes(self.account.unsafe_sign_hash(Hash32(digest)).signature)
 
     def sign_transaction(self, transaction: dict[str, Any]) -> RawTransaction:
         """Sign an EIP-1559 transaction given as JSON-RPC field names and integers."""

@@ -36,7 +36,9 @@ def settlement_to_json(settlement: Settlement) -> str:
 def settlement_from_json(text: str) -> Settlement:
     """Decode what `settlement_to_json` wrote."""
     data: dict[str, Any] = json.loads(text)
-    return Settlement(**{key: tuple(value) if isinstance(value, list) else value for key, value in data.items()})
+    for amounts in ("amounts_in", "amounts_out"):
+        data[amounts] = tuple(data[amounts])
+    return Settlement(**data)
 
 
 def _dump(value: dict[str, Any]) -> str:

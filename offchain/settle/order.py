@@ -65,6 +65,12 @@ class Settlement:
     """Fraction at 1e18 charged to the loss budget."""
     turnover: int
     """Fraction at 1e18 charged to the turnover budget."""
+    loss_level: int
+    """Fraction at 1e18 that stands in the loss bucket afterwards."""
+    turnover_level: int
+    """Fraction at 1e18 that stands in the turnover bucket afterwards."""
+    value_per_share: int
+    """USD at 18 decimals per 10**18 share units."""
     amounts_in: tuple[int, ...]
     amounts_out: tuple[int, ...]
     gas_used: int
