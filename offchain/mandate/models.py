@@ -197,7 +197,7 @@ class UniswapV3Venue(Section):
     def _distinct(self) -> UniswapV3Venue:
         index = _repeated(self.fee_tiers)
         if index is not None:
-            raise refusal(f"fee_tiers[{index}]", self.fee_tiers[index], "already listed; each tier stands once")
+            raise refusal(f"fee_tiers[{index}]", self.fee_tiers[index], "already listed; list each tier once")
         return self
 
 
@@ -277,9 +277,7 @@ class Fees(Section):
     def _cover(self) -> Fees:
         if self.entry_bps + self.exit_bps < self.oracle_error_bps:
             least = self.oracle_error_bps - self.entry_bps
-            raise refusal(
-                "exit_bps", self.exit_bps, f"must be at least {least}: entry and exit must cover oracle_error_bps"
-            )
+            raise refusal("exit_bps", self.exit_bps, f"must be at least {least}, so that both cover oracle_error_bps")
         return self
 
 
@@ -337,9 +335,7 @@ class Mandate(Section):
             index = _repeated(values)
             if index is not None:
                 asset = self.assets[index]
-                raise refusal(
-                    f"assets[{index}].{field}", getattr(asset, field), "already listed; each asset stands once"
-                )
+                raise refusal(f"assets[{index}].{field}", getattr(asset, field), "already listed; list each asset once")
         symbols = [asset.symbol for asset in self.assets]
         if self.base_asset not in symbols:
             raise refusal(
@@ -349,7 +345,7 @@ class Mandate(Section):
             )
         index = _repeated([venue.kind for venue in self.venues])
         if index is not None:
-            raise refusal(f"venues[{index}].kind", self.venues[index].kind, "already listed; each kind stands once")
+            raise refusal(f"venues[{index}].kind", self.venues[index].kind, "already listed; list each kind once")
         return self
 
     @model_validator(mode="after")

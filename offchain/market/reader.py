@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading a snapshot: two round trips, one block hash.
+
+The first trip learns which block is newest and where the pools' prices stand; the
+second reads everything by that block's hash (EIP-1898), so that nothing can come
+from another block, and asks once more whether the hash is still canonical.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from offchain.mandate import Mandate, MandateParityError
+from offchain.market import abi
+from offchain.market.errors import ReorgError, SnapshotError
+from offchain.market.multicall import MULTICALL3, Call, aggregate_request
+from offchain.market.oracle import explain_dead_oracle
+from offchain.market.pools import GET_RESERVES, SLOT0, PoolKey, decode_multicall, has_price
+from offchain.market.rpc import NodeClient, RpcError
+from offchain.market.snapshot import (
+    AssetState,
+    Block,
+    PoolState,
+    Snapshot,
+    UniswapV2State,
+    UniswapV3State,
+    VaultState,
+)
+from offchain.market.vault import VAULT_VIEWS, VaultAnswers, decode_prices, expect, read_oracle_address
+
+TICK_LENS = "0xbfd8137f7d1516D3ea5cA83523914859ec47F573"
+
+REACH_TICKS = 2000
+"""Ticks are read this far to both sides of the price: a move of 22 %."""
+MAX_REACH_WORDS = 4
+"""At most so many bitmap words to a side, which binds in pools with a tick spacing of 1 (10 %)."""
+
+_ATTEMPTS = 4
+_PAUSE_SECONDS = 0.2
+_LIQUIDITY = abi.encode_call("liquidity()")
+_ORACLE = abi.encode_call("oracle()")
+_TRY_PRICES = abi.encode_call("try_prices()")
+_UPDATED_AT = abi.encode_call("updated_at()")
+_BLOCK_NUMBER = abi.encode_call("getBlockNumber()")
+_BLOCK_TIMESTAMP = abi.encode_call("getCurrentBlockTimestamp()")
+
+
+class _Moved(Exception):
+    """What was learned in the first trip no longer holds in the second."""
+
+
+def read_snapshot(
+    client: NodeClient, vault_address: str, mandate: Mandate, pools: Sequence[PoolKey], *, tag: str = "latest"
+) -> Snapshot:
+    """Read everything a plan may depend on at one block hash, in two round trips.
+
+    Parameters
+    ----------
+    pools
+        As `discover_pools` found them. Those that no longer answer are left out.
+    tag
+        Which block: ``latest``, ``safe``, ``finalized`` or a 0x-prefixed number.
+
+    Raises
+    ------
+    StaleOracleError
+        A feed is older than its heartbeat; names the asset and the age.
+    OracleError
+        A price is missing or outside its bounds.
+    ReorgError
+        The chain changed between the two trips, several times in a row.
+    SnapshotError
+        There is no vault at the address, or it answers nonsense.
+    MandateParityError
+        The vault holds other tokens than the mandate names.
+    NodeError
+        The node cannot be used, or serves another chain.
+    """
+    reason: Exception | None = None
+    for attempt in range(_ATTEMPTS):
+        if attempt:
+            time.sleep(_PAUSE_SECONDS * attempt)
+        try:
+            return _read_once(client, vault_address, mandate, pools, tag)
+        except _Moved as moved:
+            reason = moved
+    raise ReorgError(
+        f"{client.url}: no block stood still for {_ATTEMPTS} readings ({reason}); try again, or another node"
+    )
+
+
+def _read_once(
+    client: NodeClient, vault_address: str, mandate: Mandate, pools: Sequence[PoolKey], tag: str
+) -> Snapshot:
+    block, oracle, words = _first_trip(client, vault_address, mandate, pools, tag)
+    at = {"blockHash": block.hash}
+    state_calls = _state_calls(vault_address, oracle, pools)
+    v3_pools = [pool for pool in pools if pool.address in words]
+    answers = client.batch_answers(
+        [
+            aggregate_request(state_calls, at),
+            *(aggregate_request(_tick_calls(pool, words[pool.address]), at) for pool in v3_pools),
+            ("eth_getBlockByNumber", [hex(block.number), False]),
+        ]
+    )
+    for answer in answers:
+        if isinstance(answer, RpcError):
+            raise _Moved(answer.message)
+    canonical = read_header(client, answers[-1])
+    if canonical.hash != block.hash:
+        raise _Moved(f"block {block.number} was {block.hash[:10]}…, then {canonical.hash[:10]}…")
+    state = decode_multicall(client, answers[0], len(state_calls))
+    _same_block(client, block, state[:2])
+    vault, balances = _vault_state(vault_address, oracle, mandate, state[2 : 2 + len(VAULT_VIEWS)])
+    rest = state[2 + len(VAULT_VIEWS) :]
+    live, prices, updated_at = decode_prices(oracle, rest[0], rest[1], len(mandate.assets))
+    if not live:
+        raise explain_dead_oracle(client, mandate, block, prices)
+    ticks = {
+        pool.address: _decode_ticks(client, raw, words[pool.address])
+        for pool, raw in zip(v3_pools, answers[1:-1], strict=True)
+    }
+    return Snapshot(
+        chain_id=mandate.chain_id,
+        block=block,
+        vault=vault,
+        assets=tuple(
+            AssetState(asset.symbol, asset.address, asset.decimals, balance, price, updated)
+            for asset, balance, price, updated in zip(mandate.ordered_assets, balances, prices, updated_at, strict=True)
+        ),
+        pools=_pool_states(pools, rest[2:], words, ticks),
+    )
+
+
+def read_header(client: NodeClient, header: object) -> Block:
+    """Decode a block header; `MalformedReply` when it is not one."""
+    if not isinstance(header, Mapping):
+        raise client.malformed("eth_getBlockByNumber", header)
+    try:
+        return Block(
+            number=int(header["number"], 16),
+            hash=str(header["hash"]),
+            parent_hash=str(header["parentHash"]),
+            timestamp=int(header["timestamp"], 16),
+            base_fee=int(header["baseFeePerGas"], 16),
+        )
+    except (KeyError, TypeError, ValueError):
+        raise client.malformed("eth_getBlockByNumber", dict(header)) from None
+
+
+def _first_trip(
+    client: NodeClient, vault_address: str, mandate: Mandate, pools: Sequence[PoolKey], tag: str
+) -> tuple[Block, str, dict[str, range]]:
+    """Newest block, the vault's oracle, and the bitmap words to read of each v3 pool."""
+    v3_pools = [pool for pool in pools if pool.is_v3]
+    calls = [Call(vault_address, _ORACLE), *(Call(pool.address, SLOT0) for pool in v3_pools)]
+    header, chain_id, raw = client.batch(
+        [("eth_getBlockByNumber", [tag, False]), ("eth_chainId", []), aggregate_request(calls, tag)]
+    )
+    client.check_chain(client.quantity(chain_id, "eth_chainId"), mandate.chain_id)
+    block = read_header(client, header)
+    answers = decode_multicall(client, raw, len(calls))
+    oracle = read_oracle_address(vault_address, answers[0])
+    words = {
+        pool.address: words_around(abi.signed(abi.word(answer, 1)), pool.tick_spacing)
+        for pool, answer in zip(v3_pools, answers[1:], strict=True)
+        if answer and has_price(answer)
+    }
+    return block, oracle, words
+
+
+def words_around(tick: int, tick_spacing: int) -> range:
+    """Bitmap words that cover `REACH_TICKS` to both sides of a tick."""
+    home = tick // tick_spacing >> 8
+    first = max((tick - REACH_TICKS) // tick_spacing >> 8, home - MAX_REACH_WORDS)
+    last = min((tick + REACH_TICKS) // tick_spacing >> 8, home + MAX_REACH_WORDS)
+    return range(first, last + 1)
+
+
+def _state_calls(vault_address: str, oracle: str, pools: Sequence[PoolKey]) -> list[Call]:
+    calls = [Call(MULTICALL3, _BLOCK_NUMBER), Call(MULTICALL3, _BLOCK_TIMESTAMP)]
+    calls += [Call(vault_address, data) for data in VAULT_VIEWS.values()]
+    calls += [Call(oracle, _TRY_PRICES), Call(oracle, _UPDATED_AT)]
+    for pool in pools:
+        calls += [Call(pool.address, data) for data in _pool_views(pool)]
+    return calls
+
+
+def _pool_views(pool: PoolKey) -> tuple[bytes, ...]:
+    return (SLOT0, _LIQUIDITY) if pool.is_v3 else (GET_RESERVES,)
+
+
+def _tick_calls(pool: PoolKey, words: range) -> list[Call]:
+    return [
+        Call(TICK_LENS, abi.encode_call("getPopulatedTicksInWord(address,int16)", pool.address, word)) for word in words
+    ]
+
+
+def _same_block(client: NodeClient, block: Block, answers: Sequence[bytes | None]) -> None:
+    # A node that ignores EIP-1898 would answer for its newest block instead.
+    number, timestamp = (abi.word(answer, 0) if answer else None for answer in answers)
+    if (number, timestamp) != (block.number, block.timestamp):
+        raise _Moved(f"asked for block {block.number} by hash, got number {number} at time {timestamp}")
+
+
+def _vault_state(
+    vault_address: str, oracle: str, mandate: Mandate, answers: Sequence[bytes | None]
+) -> tuple[VaultState, list[int]]:
+    views = VaultAnswers(vault_address, dict(zip(VAULT_VIEWS, answers, strict=True)))
+    tokens = views.addresses("tokens()")
+    if [token.lower() for token in tokens] != [token.lower() for token in mandate.addresses]:
+        raise MandateParityError("assets", ", ".join(mandate.addresses), ", ".join(tokens), "wrong vault or wrong file")
+    if views.address("oracle()") != oracle:
+        raise _Moved("the vault's oracle changed")
+    balances = views.integers("holdings()")
+    if len(balances) != len(tokens):
+        raise SnapshotError(f"vault {vault_address}: {len(balances)} holdings for {len(tokens)} tokens; is it a vault?")
+    return views.state(oracle), balances
+
+
+def _decode_ticks(client: NodeClient, raw: Any, words: range) -> tuple[tuple[int, int], ...]:
+    ticks: list[tuple[int, int]] = []
+    for answer in decode_multicall(client, raw, len(words)):
+        try:
+            rows = abi.array(expect(answer, "getPopulatedTicksInWord"), 0, width=3)
+        except abi.DecodeError as error:
+            raise SnapshotError(
+                f"no Uniswap TickLens answers at {TICK_LENS} ({error}); is it the right chain?"
+            ) from None
+        ticks += [(abi.signed(tick), abi.signed(liquidity_net)) for tick, liquidity_net, _ in rows]
+    return tuple(sorted(ticks))
+
+
+def _pool_states(
+    pools: Sequence[PoolKey],
+    answers: Sequence[bytes | None],
+    words: Mapping[str, range],
+    ticks: Mapping[str, tuple[tuple[int, int], ...]],
+) -> tuple[PoolState, ...]:
+    states: list[PoolState] = []
+    position = 0
+    for pool in pools:
+        views = answers[position : position + len(_pool_views(pool))]
+        position += len(views)
+        first = views[0]
+        if not first or not has_price(first):
+            continue
+        if not pool.is_v3:
+            states.append(
+                UniswapV2State(pool.address, pool.token0, pool.token1, abi.word(first, 0), abi.word(first, 1))
+            )
+            continue
+        tick = abi.signed(abi.word(first, 1))
+        if pool.address not in words or tick // pool.tick_spacing >> 8 not in words[pool.address]:
+            raise _Moved(f"the price of pool {pool.address} left the ticks that were read")
+        states.append(
+            UniswapV3State(
+                address=pool.address,
+                token0=pool.token0,
+                token1=pool.token1,
+                fee_ppm=pool.fee_ppm,
+                tick_spacing=pool.tick_spacing,
+                sqrt_price_x96=abi.word(first, 0),
+                tick=tick,
+                liquidity=abi.word(expect(views[1], "liquidity()"), 0),
+                ticks=ticks[pool.address],
+                first_word=words[pool.address][0],
+                last_word=words[pool.address][-1],
+            )
+        )
+    return tuple(states)
