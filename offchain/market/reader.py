@@ -86,6 +86,10 @@ def read_snapshot(
             return _read_once(client, vault_address, mandate, pools, tag)
         except _Moved as moved:
             reason = moved
+        except abi.DecodeError as error:
+            raise SnapshotError(
+                f"{client.url}: a contract answers nonsense ({error}); is it the right chain?"
+            ) from None
     raise ReorgError(
         f"{client.url}: no block stood still for {_ATTEMPTS} readings ({reason}); try again, or another node"
     )

@@ -185,10 +185,14 @@ def _read_feeds(client: NodeClient, oracle: str, count: int) -> tuple[OracleFeed
     calls += [Call(oracle, abi.encode_call("feeds(uint256)", index)) for index in range(count)]
     method, params = aggregate_request(calls, "latest")
     length, *rows = decode_multicall(client, client.call(method, *params), len(calls))
-    if not length or abi.word(length, 0) != count or any(not row or len(row) != _FEED_WORDS * abi.WORD for row in rows):
-        structlog.get_logger().warning("oracle.unreadable", oracle=oracle, effect="its feeds are not compared")
+    try:
+        if abi.word(expect(length, "length()"), 0) != count:
+            raise abi.DecodeError(f"not {count} feeds")
+        return tuple(_feed(expect(row, "feeds()")) for row in rows)
+    except abi.DecodeError as error:
+        log = structlog.get_logger()
+        log.warning("oracle.unreadable", oracle=oracle, reason=str(error), effect="its feeds are not compared")
         return None
-    return tuple(_feed(row) for row in rows if row)
 
 
 def _feed(row: bytes) -> OracleFeed:
