@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 from offchain.sandbox import standup
 from offchain.sandbox.anvil import CACHE, PROJECT, Anvil
@@ -15,6 +16,9 @@ from offchain.sandbox.chain import Chain
 from offchain.settle.development import development_address
 
 STATES = CACHE / "sandbox"
+
+BLOCK_HASHES = "0x0000f90827f1c53a10cb7a02335b175320002935"
+"""EIP-2935's contract of past block hashes."""
 
 OWN_CONTRACTS = ("StandInToken", "SilentToken", "StakedToken", "StakedRatioFeed")
 
@@ -40,7 +44,7 @@ INPUTS = (
         )
     ),
 )
-"""What the state depends on."""
+"""What the state depends on, relative to the project."""
 
 
 def state_hash() -> str:
@@ -80,13 +84,18 @@ def _build(path: Path, progress: standup.Progress | None) -> None:
     partial.replace(path)
 
 
-def trimmed(state: dict[str, object]) -> dict[str, object]:
-    """Leave out the past: keep accounts, the first block, which names the chain, and the head."""
-    head = state["best_block_number"]
-    blocks = state["blocks"]
-    assert isinstance(blocks, list)
-    keep = {0, head if isinstance(head, int) else int(str(head), 16)}
-    state["blocks"] = [block for block in blocks if int(block["header"]["number"], 16) in keep]
-    state["transactions"] = []
-    state["historical_states"] = None
-    return state
+def trimmed(state: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the past: keep accounts, the first block, which names the chain, and the head.
+
+    Anvil hashes the whole state at each block it mines, so what is dead is worth dropping:
+    slots that hold zero, and the ring buffer of the hashes of blocks that are gone.
+    """
+    for address, account in state["accounts"].items():
+        storage = {} if address.lower() == BLOCK_HASHES else account.get("storage", {})
+        account["storage"] = {slot: value for slot, value in storage.items() if int(value, 16) != 0}
+    keep = {0, int(state["best_block_number"])}
+    return state | {
+        "blocks": [block for block in state["blocks"] if int(block["header"]["number"], 16) in keep],
+        "transactions": [],
+        "historical_states": None,
+    }
