@@ -98,7 +98,7 @@ class UniswapV2Pool:
         return _KEEP_FRACTION * reserve_out / reserve_in if reserve_in else 0.0
 
     def respond(self, price0: float, price1: float) -> Response:
-        """Trade that leaves the pair's marginal price, fee included, at the given prices.
+        """Best trade at outside prices: one more unit would pay just them, after the fee.
 
         Parameters
         ----------

@@ -175,7 +175,7 @@ class UniswapV3Pool:
         return self._keep * price if zero_for_one else self._keep / price
 
     def respond(self, price0: float, price1: float) -> Response:
-        """Trade that leaves the pool's marginal price, fee included, at the given prices.
+        """Best trade at outside prices: one more unit would pay just them, after the fee.
 
         Liquidity beyond the ticks that were read counts as absent.
 
