@@ -27,8 +27,8 @@ from offchain.errors import PlimsollError
 from offchain.keeper import schema
 from offchain.keeper.records import Decision, OrderRecord, Purpose, TickRecord, TransactionRecord
 from offchain.keeper.states import (
+    FINAL_TRANSACTION,
     OPEN_ORDER,
-    UNRESOLVED_TRANSACTION,
     UNSIGNED_ORDER,
     State,
     check_order_step,
@@ -306,6 +306,7 @@ class Journal:
                 state=State.SIGNED,
                 detail="",
                 sent_block=block_number,
+                final=False,
                 updated_at=time.time(),
             )
             _log(connection, "transaction", row, None, State.SIGNED, "")
@@ -317,8 +318,15 @@ class Journal:
             row = connection.execute(select(schema.transactions).where(schema.transactions.c.id == transaction)).one()
             before = State(row.state)
             check_transaction_step(before, state)
+            values["final"] = state in FINAL_TRANSACTION
             _step(connection, schema.transactions, "transaction", transaction, before, state, detail, values)
         return self.transaction(transaction)
+
+    def finalize_reverted(self, transaction: int) -> None:
+        """Note that a failed transaction's block is final."""
+        table = schema.transactions
+        with self._write() as connection:
+            connection.execute(update(table).where(table.c.id == transaction).values(final=True))
 
     def transaction(self, transaction: int) -> TransactionRecord:
         """One transaction."""
@@ -331,8 +339,9 @@ class Journal:
 
     def unresolved_transactions(self, account: str) -> list[TransactionRecord]:
         """Transactions of an account whose fate is not final, oldest first."""
-        statement = _in_states(schema.transactions, UNRESOLVED_TRANSACTION)
-        return [_transaction(row) for row in self._all(statement.where(schema.transactions.c.account == account))]
+        table = schema.transactions
+        matches = and_(table.c.account == account, table.c.final.is_(False))
+        return [_transaction(row) for row in self._all(select(table).where(matches).order_by(table.c.id))]
 
     def transactions_at(self, account: str, account_nonce: int) -> list[TransactionRecord]:
         """Every transaction of an account with one nonce, oldest first."""
@@ -449,5 +458,6 @@ def _transaction(row: Row[Any]) -> TransactionRecord:
         sent_block=row.sent_block,
         block_number=row.block_number,
         block_hash=row.block_hash,
+        final=row.final,
         updated_at=row.updated_at,
     )

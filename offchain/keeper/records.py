@@ -90,4 +90,6 @@ class TransactionRecord:
     sent_block: int
     block_number: int | None
     block_hash: str | None
+    final: bool
+    """Whether its state can no longer change; a failed transaction ends in REVERTED."""
     updated_at: float

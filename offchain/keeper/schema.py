@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Engine,
     Float,
@@ -100,6 +101,7 @@ transactions = Table(
     Column("sent_block", BigInteger, nullable=False),
     Column("block_number", BigInteger),
     Column("block_hash", String(66)),
+    Column("final", Boolean, nullable=False, index=True),
     Column("updated_at", Float, nullable=False),
     Index("ix_transactions_account_nonce", "account", "account_nonce"),
 )

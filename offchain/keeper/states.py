@@ -56,12 +56,12 @@ TRANSACTION_STEPS: Mapping[State, frozenset[State]] = {
     State.SIGNED: frozenset({State.BROADCAST, State.REPLACED}),
     State.BROADCAST: frozenset({State.INCLUDED, State.REVERTED, State.REPLACED}),
     State.INCLUDED: frozenset({State.FINAL, State.BROADCAST}),
-    State.REVERTED: frozenset({State.FINAL, State.BROADCAST}),
+    State.REVERTED: frozenset({State.BROADCAST}),
 }
 
 OPEN_ORDER = frozenset({State.SIGNED, State.BROADCAST, State.REVERTED, State.INCLUDED})
 UNSIGNED_ORDER = frozenset({State.PLANNED, State.SIMULATED})
-UNRESOLVED_TRANSACTION = frozenset({State.SIGNED, State.BROADCAST, State.INCLUDED, State.REVERTED})
+FINAL_TRANSACTION = frozenset({State.FINAL, State.REPLACED})
 
 
 def check_order_step(before: State, after: State, *, signed: bool) -> None:

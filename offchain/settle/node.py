@@ -85,9 +85,9 @@ class Node:
             lambda block: None if block is None else str(block["hash"]), "eth_getBlockByNumber", hex(number), False
         )
 
-    def account_nonce(self, account: str) -> int:
-        """Number of transactions of an account that are mined."""
-        return self._ask(_integer, "eth_getTransactionCount", account, "latest")
+    def account_nonce(self, account: str, block: str = "latest") -> int:
+        """Number of transactions of an account that are mined (or final, at ``"finalized"``)."""
+        return self._ask(_integer, "eth_getTransactionCount", account, block)
 
     def balance(self, account: str) -> int:
         """Wei an account holds."""
@@ -97,10 +97,10 @@ class Node:
         """Whether an account is a contract."""
         return self._ask(lambda code: len(code) > 2, "eth_getCode", address, "latest")
 
-    def call(self, to: str, calldata: bytes, *, sender: str | None = None) -> bytes:
-        """Answer of a call on the newest block; `Reverted` when the contract refuses it."""
+    def call(self, to: str, calldata: bytes, *, sender: str | None = None, block: str = "latest") -> bytes:
+        """Answer of a call on a block; `Reverted` when the contract refuses it."""
         try:
-            return self._ask(_bytes, "eth_call", call_fields(to, calldata, sender), "latest")
+            return self._ask(_bytes, "eth_call", call_fields(to, calldata, sender), block)
         except RpcError as error:
             raise as_revert(error) or error from None
 

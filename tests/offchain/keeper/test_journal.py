@@ -14,7 +14,7 @@ from offchain.settle.accounts import RawTransaction
 from offchain.settle.order import Leg, Order, Settlement, SignedOrder
 
 VAULT = "0x00000000000000000000000000000000000000AA"
-SIGNER = "0x00000000000000000000000000000000000000bB"
+SIGNER = "0x00000000000000000000000000000000000000bb"
 BLOCK_HASH = "0x" + "01" * 32
 DIGEST = "0x" + "02" * 32
 ORDER = Order(

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Getting transactions mined: one account, one nonce in flight.
+
+    SIGNED -> BROADCAST -> INCLUDED -> FINAL
+                        -> REVERTED  (mined, but failed)
+                        -> REPLACED  (the nonce went to another transaction)
+
+A transaction is journaled signed before it is broadcast. Whatever waits is replaced
+at the same nonce, never queued behind. A block that is lost sends its transactions
+back to BROADCAST.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from offchain.keeper.journal import Journal
+from offchain.keeper.records import Purpose, TransactionRecord
+from offchain.keeper.states import State
+from offchain.market.rpc import NodeError
+from offchain.market.snapshot import Block
+from offchain.settle.accounts import TransactionSigner
+from offchain.settle.fees import FeePolicy, Fees
+from offchain.settle.node import Node
+
+VOID_GAS = 21_000
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A transaction to be mined."""
+
+    purpose: Purpose
+    to: str
+    calldata: bytes
+    gas_limit: int
+    order: int | None = None
+    """The order it settles."""
+
+
+class Submitter:
+    """Signs, journals, broadcasts, watches and replaces the transactions of one account.
+
+    Parameters
+    ----------
+    payer
+        Pays for gas; nobody else should use its account.
+    chain_id
+        What the signatures are bound to.
+    policy, urgent_policy
+        Fees of settlements, and of what cannot wait: trips, and transactions that
+        take the place of one that must not be mined.
+    patience
+        Blocks to wait before a transaction is replaced at higher fees.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        journal: Journal,
+        payer: TransactionSigner,
+        chain_id: int,
+        *,
+        policy: FeePolicy,
+        urgent_policy: FeePolicy,
+        patience: int = 3,
+    ) -> None:
+        self._node = node
+        self._journal = journal
+        self._payer = payer
+        self._chain_id = chain_id
+        self._policies = {Purpose.SETTLE: policy, Purpose.TRIP: urgent_policy, Purpose.VOID: urgent_policy}
+        self._patience = patience
+
+    @property
+    def account(self) -> str:
+        """Address that pays."""
+        return self._payer.address
+
+    def in_flight(self) -> TransactionRecord | None:
+        """The newest transaction that waits to be mined; older ones share its nonce."""
+        waiting = [row for row in self._unresolved() if row.state in (State.SIGNED, State.BROADCAST)]
+        if not waiting:
+            return None
+        mined = self._node.account_nonce(self.account)
+        waiting = [row for row in waiting if row.account_nonce >= mined]
+        return waiting[-1] if waiting else None
+
+    def watch(self, finalized: int) -> list[TransactionRecord]:
+        """Ask the chain what became of every transaction and journal it; returns those that moved.
+
+        Parameters
+        ----------
+        finalized
+            Number of the newest finalised block.
+        """
+        moved = [self._watch(row, finalized) for row in self._unresolved()]
+        return [row for row in moved if row is not None]
+
+    def send(self, job: Job, head: Block) -> TransactionRecord | None:
+        """Sign, journal and broadcast at the account's next nonce, replacing what waits there.
+
+        Returns
+        -------
+        TransactionRecord or None
+            `None` when the fees it would take exceed the ceiling; try again next block.
+        """
+        nonce = self._node.account_nonce(self.account)
+        policy = self._policies[job.purpose]
+        history = self._node.fee_history(policy.history_blocks, policy.percentile)
+        rivals = self._journal.transactions_at(self.account, nonce)
+        fees = policy.replacement(_highest(rivals), history) if rivals else policy.quote(history)
+        if fees is None:
+            log.warning("fees above the ceiling", purpose=job.purpose, next_base_fee=history.next_base_fee)
+            return None
+        raw = self._payer.sign_transaction(self._fields(job, nonce, fees))
+        row = self._journal.store_transaction(
+            raw,
+            purpose=job.purpose,
+            order=job.order,
+            account=self.account,
+            account_nonce=nonce,
+            gas_limit=job.gas_limit,
+            max_fee=fees.max_fee,
+            priority_fee=fees.priority_fee,
+            block_number=head.number,
+        )
+        return self.broadcast(row)
+
+    def broadcast(self, row: TransactionRecord) -> TransactionRecord:
+        """Broadcast a journaled transaction, for the first time or again.
+
+        A node that refuses or does not answer may still have it, so its state is
+        BROADCAST either way and the next block decides.
+        """
+        if row.state is State.SIGNED:
+            row = self._journal.advance_transaction(row.id, State.BROADCAST)
+        try:
+            self._node.send_raw(row.raw)
+        except NodeError as error:
+            log.warning("broadcast failed", transaction=row.hash, purpose=row.purpose, error=str(error))
+        else:
+            log.info(
+                "broadcast", transaction=row.hash, purpose=row.purpose, nonce=row.account_nonce, max_fee=row.max_fee
+            )
+        return row
+
+    def push(self, row: TransactionRecord, job: Job, head: Block) -> TransactionRecord:
+        """See to a waiting transaction: give it to a node that lost it, replace it when it waits too long."""
+        if head.number - row.sent_block >= self._patience:
+            return self.send(job, head) or self._rebroadcast(row)
+        return self._rebroadcast(row)
+
+    def void(self, head: Block) -> TransactionRecord | None:
+        """Take the nonce of what waits with a transfer of nothing, so that it is never mined."""
+        return self.send(Job(Purpose.VOID, self.account, b"", VOID_GAS), head)
+
+    def _rebroadcast(self, row: TransactionRecord) -> TransactionRecord:
+        if row.state is State.BROADCAST and self._node.knows_transaction(row.hash):
+            return row
+        return self.broadcast(row)
+
+    def _unresolved(self) -> list[TransactionRecord]:
+        return self._journal.unresolved_transactions(self.account)
+
+    def _watch(self, row: TransactionRecord, finalized: int) -> TransactionRecord | None:
+        if row.state in (State.INCLUDED, State.REVERTED):
+            return self._watch_mined(row, finalized)
+        receipt = self._node.receipt(row.hash)
+        if receipt is not None:
+            if row.state is State.SIGNED:
+                # It was broadcast after all, by a process that died before it could note so.
+                self._journal.advance_transaction(row.id, State.BROADCAST, "found on the chain")
+            state = State.INCLUDED if receipt.succeeded else State.REVERTED
+            row = self._journal.advance_transaction(
+                row.id,
+                state,
+                f"block {receipt.block_number}, {receipt.gas_used} gas",
+                block_number=receipt.block_number,
+                block_hash=receipt.block_hash,
+            )
+            log.info("mined", transaction=row.hash, purpose=row.purpose, state=state, block=receipt.block_number)
+            return row
+        if finalized >= row.sent_block and self._node.account_nonce(self.account, hex(finalized)) > row.account_nonce:
+            return self._journal.advance_transaction(row.id, State.REPLACED, "its nonce went to another transaction")
+        return None
+
+    def _watch_mined(self, row: TransactionRecord, finalized: int) -> TransactionRecord | None:
+        assert row.block_number is not None
+        if self._node.block_hash(row.block_number) != row.block_hash:
+            log.warning("block lost", transaction=row.hash, purpose=row.purpose, block=row.block_number)
+            return self._journal.advance_transaction(
+                row.id, State.BROADCAST, f"block {row.block_number} was lost", block_number=None, block_hash=None
+            )
+        if row.block_number > finalized:
+            return None
+        if row.state is State.REVERTED:
+            self._journal.finalize_reverted(row.id)
+            return None
+        return self._journal.advance_transaction(row.id, State.FINAL, row.detail)
+
+    def _fields(self, job: Job, nonce: int, fees: Fees) -> dict[str, Any]:
+        return {
+            "type": 2,
+            "chainId": self._chain_id,
+            "nonce": nonce,
+            "to": job.to,
+            "value": 0,
+            "data": "0x" + job.calldata.hex(),
+            "gas": job.gas_limit,
+            "maxFeePerGas": fees.max_fee,
+            "maxPriorityFeePerGas": fees.priority_fee,
+        }
+
+
+def _highest(rows: list[TransactionRecord]) -> Fees:
+    return Fees(max(row.max_fee for row in rows), max(row.priority_fee for row in rows))
