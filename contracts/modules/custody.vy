@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: AGPL-3.0-only
+# pragma version ==0.4.3
+# pragma nonreentrancy on
+"""
+@title Token custody and recorded claims
+@license GNU Affero General Public License v3.0 only
+@author Plimsoll
+@notice The asset table lives in code. Holdings are balances less what leavers have a recorded claim
+        to: a token that refused to move when they left is theirs, not the vault's.
+"""
+
+
+from ethereum.ercs import IERC20
+
+
+event Claimed:
+    account: indexed(address)
+    receiver: indexed(address)
+    asset: indexed(uint256)
+    amount: uint256
+
+
+MAX_ASSETS: constant(uint256) = 16
+
+
+# Bit i is set while anyone has a claim to asset i, so that valuation reads totals only then.
+_claimed_assets: uint256
+_total_claims: HashMap[uint256, uint256]
+# Account -> asset -> base units recorded when a redemption in kind skipped the asset.
+claims: public(HashMap[address, HashMap[uint256, uint256]])
+
+_COUNT: immutable(uint256)
+_TOKENS: immutable(address[16])
+
+
+@deploy
+def __init__(tokens: DynArray[address, 16]):
+    """
+    @param tokens At least one, all different; the first is the base asset.
+    """
+    assert len(tokens) > 0, "custody: no tokens"
+    table: address[16] = empty(address[16])
+    for i: uint256 in range(len(tokens), bound=16):
+        assert tokens[i].is_contract, "custody: not a token"
+        for j: uint256 in range(i, bound=16):
+            assert tokens[i] != table[j], "custody: duplicate token"
+        table[i] = tokens[i]
+    _TOKENS = table
+    _COUNT = len(tokens)
+
+
+@external
+@view
+def tokens() -> DynArray[address, 16]:
+    """
+    @notice The assets in order; index 0 is the base asset.
+    """
+    table: DynArray[address, 16] = []
+    for i: uint256 in range(_COUNT, bound=16):
+        table.append(_TOKENS[i])
+    return table
+
+
+@external
+@view
+def holdings() -> DynArray[uint256, 16]:
+    """
+    @notice What shareholders own of each asset, in its base units.
+    """
+    return self._holdings()
+
+
+@external
+def claim(asset: uint256, receiver: address) -> uint256:
+    """
+    @notice Pays the caller's recorded claim to one asset. Anyone who has one; reverts otherwise, or
+            while the token still refuses to move.
+    @param asset Index of the asset.
+    @param receiver Where the tokens go.
+    @return Base units paid.
+    """
+    amount: uint256 = self.claims[msg.sender][asset]
+    assert amount > 0, "custody: no claim"
+    self.claims[msg.sender][asset] = 0
+    self._total_claims[asset] -= amount
+    if self._total_claims[asset] == 0:
+        self._claimed_assets &= ~(1 << asset)
+    self._send(asset, receiver, amount)
+    log Claimed(account=msg.sender, receiver=receiver, asset=asset, amount=amount)
+    return amount
+
+
+@internal
+@view
+def _holdings() -> DynArray[uint256, 16]:
+    amounts: DynArray[uint256, 16] = []
+    claimed: uint256 = self._claimed_assets
+    for i: uint256 in range(_COUNT, bound=16):
+        amounts.append(self._holding(i, claimed))
+    return amounts
+
+
+@internal
+@view
+def _holding(asset: uint256, claimed: uint256) -> uint256:
+    balance: uint256 = staticcall IERC20(_TOKENS[asset]).balanceOf(self)
+    if (claimed >> asset) & 1 == 0:
+        return balance
+    return balance - min(balance, self._total_claims[asset])
+
+
+@internal
+def _record_claim(account: address, asset: uint256, amount: uint256):
+    self.claims[account][asset] += amount
+    self._total_claims[asset] += amount
+    self._claimed_assets |= 1 << asset
+
+
+@internal
+def _send(asset: uint256, receiver: address, amount: uint256):
+    assert extcall IERC20(_TOKENS[asset]).transfer(receiver, amount, default_return_value=True), "custody: transfer failed"
+
+
+@internal
+def _receive_exact(asset: uint256, sender: address, amount: uint256):
+    """
+    @dev Takes tokens and checks that all of them arrived: a token with a transfer fee is refused.
+    """
+    token: address = _TOKENS[asset]
+    before: uint256 = staticcall IERC20(token).balanceOf(self)
+    assert extcall IERC20(token).transferFrom(sender, self, amount, default_return_value=True), "custody: transfer failed"
+    assert staticcall IERC20(token).balanceOf(self) == before + amount, "custody: fee on transfer"

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: AGPL-3.0-only
+# pragma version ==0.4.3
+# pragma nonreentrancy on
+"""
+@title Direct swaps in Uniswap v2 and v3 pools
+@license GNU Affero General Public License v3.0 only
+@author Plimsoll
+@notice Pools are addressed by CREATE2 from the canonical factories, so nothing but a genuine pool of
+        two known tokens is ever called or paid. No allowance is given: v2 is paid before the swap,
+        v3 by the callback, which pays only the expected pool, the expected token and at most the
+        expected amount, once.
+"""
+
+
+from ethereum.ercs import IERC20
+
+
+interface UniswapV2Pair:
+    def getReserves() -> (uint112, uint112, uint32): view
+    def swap(amount0_out: uint256, amount1_out: uint256, to: address, data: Bytes[32]): nonpayable
+
+
+interface UniswapV3Pool:
+    def swap(
+        recipient: address, zero_for_one: bool, amount_specified: int256, sqrt_price_limit_x96: uint160, data: Bytes[32]
+    ) -> (int256, int256): nonpayable
+
+
+UNISWAP_V2: constant(uint8) = 0
+UNISWAP_V3: constant(uint8) = 1
+
+V2_FACTORY: constant(address) = 0x5C69bEe701ef814a2B6a3EDD4B1652CB9cc5aA6f
+V2_INIT_CODE_HASH: constant(bytes32) = 0x96e8ac4277198ff8b6f785478aa9a39f403cb768dd02cbee326c3e7da348845f
+V3_FACTORY: constant(address) = 0x1F98431c8aD98523631AE4a59f267346ea31F984
+V3_INIT_CODE_HASH: constant(bytes32) = 0xe34f199b19b2b4f47f68442619d555527d244f78a3297ea89325f843f87b8b54
+
+# One inside TickMath.MIN_SQRT_RATIO and MAX_SQRT_RATIO: no limit of its own, minimums protect a leg.
+LOWEST_SQRT_PRICE: constant(uint160) = 4295128740
+HIGHEST_SQRT_PRICE: constant(uint160) = 1461446703485210103287273052203988822378723970341
+
+
+# What the callback may pay, set just before a pool is called.
+_expected_pool: transient(address)
+_expected_token: transient(address)
+_expected_maximum: transient(uint256)
+
+
+@external
+@reentrant
+def uniswapV3SwapCallback(amount0_delta: int256, amount1_delta: int256, data: Bytes[32]):
+    """
+    @notice Pays a pool for the swap the vault is making there. Only that pool, only during it:
+            reverts for anyone else, a second time, or above the amount of the leg.
+    @param amount0_delta What the pool is owed of its token0, if positive.
+    @param amount1_delta What the pool is owed of its token1, if positive.
+    @param data Not used.
+    """
+    assert msg.sender == self._expected_pool, "uniswap: unexpected callback"
+    amount: uint256 = convert(max(amount0_delta, amount1_delta), uint256)
+    assert amount <= self._expected_maximum, "uniswap: unexpected amount"
+    self._expected_pool = empty(address)
+    self._pay(self._expected_token, msg.sender, amount)
+
+
+@internal
+def _swap(venue: uint8, token_in: address, token_out: address, fee: uint24, amount_in: uint256) -> (uint256, uint256):
+    """
+    @dev Swaps an exact input.
+    @return What the pool took and what it paid, in base units.
+    """
+    if venue == UNISWAP_V3:
+        return self._swap_v3(token_in, token_out, fee, amount_in)
+    assert venue == UNISWAP_V2, "uniswap: unknown venue"
+    assert fee == 0, "uniswap: unknown fee"
+    return amount_in, self._swap_v2(token_in, token_out, amount_in)
+
+
+@internal
+def _swap_v2(token_in: address, token_out: address, amount_in: uint256) -> uint256:
+    zero_for_one: bool = convert(token_in, uint160) < convert(token_out, uint160)
+    pair: address = self._pair(token_in, token_out, zero_for_one)
+    reserve0: uint112 = 0
+    reserve1: uint112 = 0
+    timestamp: uint32 = 0
+    reserve0, reserve1, timestamp = staticcall UniswapV2Pair(pair).getReserves()
+    reserve_in: uint256 = convert(reserve0 if zero_for_one else reserve1, uint256)
+    reserve_out: uint256 = convert(reserve1 if zero_for_one else reserve0, uint256)
+    # UniswapV2Library.getAmountOut: the fee is 0.3 % of the input.
+    amount_out: uint256 = amount_in * 997 * reserve_out // (reserve_in * 1000 + amount_in * 997)
+    self._pay(token_in, pair, amount_in)
+    if zero_for_one:
+        extcall UniswapV2Pair(pair).swap(0, amount_out, self, b"")
+    else:
+        extcall UniswapV2Pair(pair).swap(amount_out, 0, self, b"")
+    return amount_out
+
+
+@internal
+def _swap_v3(token_in: address, token_out: address, fee: uint24, amount_in: uint256) -> (uint256, uint256):
+    zero_for_one: bool = convert(token_in, uint160) < convert(token_out, uint160)
+    pool: address = self._pool(token_in, token_out, fee, zero_for_one)
+    self._expected_pool = pool
+    self._expected_token = token_in
+    self._expected_maximum = amount_in
+    amount0: int256 = 0
+    amount1: int256 = 0
+    amount0, amount1 = extcall UniswapV3Pool(pool).swap(
+        self,
+        zero_for_one,
+        convert(amount_in, int256),
+        LOWEST_SQRT_PRICE if zero_for_one else HIGHEST_SQRT_PRICE,
+        b"",
+    )
+    # A pool that took nothing never called back; its permission must not outlive the leg.
+    self._expected_pool = empty(address)
+    if zero_for_one:
+        return convert(amount0, uint256), convert(-amount1, uint256)
+    return convert(amount1, uint256), convert(-amount0, uint256)
+
+
+@internal
+def _pay(token: address, to: address, amount: uint256):
+    assert extcall IERC20(token).transfer(to, amount, default_return_value=True), "uniswap: transfer failed"
+
+
+@internal
+@pure
+def _pair(token_in: address, token_out: address, zero_for_one: bool) -> address:
+    token0: address = token_in if zero_for_one else token_out
+    token1: address = token_out if zero_for_one else token_in
+    salt: bytes32 = keccak256(concat(convert(token0, bytes20), convert(token1, bytes20)))
+    return self._create2_address(V2_FACTORY, salt, V2_INIT_CODE_HASH)
+
+
+@internal
+@pure
+def _pool(token_in: address, token_out: address, fee: uint24, zero_for_one: bool) -> address:
+    token0: address = token_in if zero_for_one else token_out
+    token1: address = token_out if zero_for_one else token_in
+    return self._create2_address(V3_FACTORY, keccak256(abi_encode(token0, token1, fee)), V3_INIT_CODE_HASH)
+
+
+@internal
+@pure
+def _create2_address(factory: address, salt: bytes32, init_code_hash: bytes32) -> address:
+    digest: bytes32 = keccak256(concat(0xff, convert(factory, bytes20), salt, init_code_hash))
+    return convert(convert(digest, uint256) & (2**160 - 1), address)

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compiles and deploys the product's contracts for tests, and writes their ABIs.
+
+``python -m tests.support.contracts`` rewrites ``offchain/abi``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).parents[2]
+CONTRACTS = PROJECT / "contracts"
+DEPLOYABLE = ("Vault", "Mandate", "PriceOracle")
+
+
+@dataclass(frozen=True)
+class Compiled:
+    name: str
+    abi: list[dict[str, Any]]
+    bytecode: str
+    runtime_size: int
+
+
+@cache
+def compiled(name: str) -> Compiled:
+    """Compile ``contracts/NAME.vy``, or take the output cached under the hash of all sources."""
+    sources = sorted([*CONTRACTS.rglob("*.vy"), *CONTRACTS.rglob("*.vyi"), PROJECT / "requirements.lock"])
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
+    cached = PROJECT / ".cache" / "vyper" / f"{name.replace('/', '-')}-{digest}.json"
+    if not cached.exists():
+        run = subprocess.run(
+            [
+                Path(sys.executable).with_name("vyper"),
+                "-W",
+                "error",
+                "--evm-version",
+                "cancun",
+                "-f",
+                "abi,bytecode,bytecode_runtime",
+                CONTRACTS / f"{name}.vy",
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=PROJECT,
+        )
+        if run.returncode != 0:
+            raise RuntimeError(run.stderr)
+        abi, bytecode, runtime = run.stdout.strip().splitlines()
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        cached.write_text(
+            json.dumps({"abi": json.loads(abi), "bytecode": bytecode, "runtime_size": len(runtime) // 2 - 1})
+        )
+    document = json.loads(cached.read_text())
+    return Compiled(name, document["abi"], document["bytecode"], document["runtime_size"])
+
+
+if __name__ == "__main__":
+    for contract in DEPLOYABLE:
+        target = PROJECT / "offchain" / "abi" / f"{contract}.json"
+        target.write_text(json.dumps(compiled(contract).abi, indent=1) + "\n")
+        print(f"{contract}: {compiled(contract).runtime_size} bytes")
