@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: AGPL-3.0-only
-# pragma version ==0.4.3
-# pragma nonreentrancy off
+# pragma version ~=0.4.3
+# pragma nonreentrancy on
 """
-@title Market Maker
+@title Market maker
+@license AGPL-3.0-only
 @notice Trades in many Uniswap v2 and v3 pools in one transaction, out of its own balance. In the sandbox one
         instance is the arbitrageur and everybody else who trades, another belongs to the attacker.
-@dev A test instrument for anvil: never deploy it where tokens are worth something. It is disabled by not
-     calling it; whoever deployed it can take its tokens with `sweep`.
+@custom:kill The sandbox is thrown away; whoever deployed it can take its tokens with `sweep`.
 """
 
 
@@ -92,19 +92,12 @@ def make(bands: DynArray[Band, MAX_POOLS], trades: DynArray[Trade, MAX_POOLS]):
 
 
 @external
-def front_run(trade: Trade, price_at_most_moved_to: uint160):
+def front_run(trade: Trade):
     """
     @notice Buy before somebody else does and remember what was bought.
     @param trade The swap.
-    @param price_at_most_moved_to The pool's root price before must not lie beyond this one; 0 to skip the check.
     """
     assert msg.sender == OWNER, "market: not the owner"
-    if price_at_most_moved_to != 0:
-        price: uint160 = self._root_price(trade.pool, trade.kind)
-        inside: bool = price <= price_at_most_moved_to
-        if trade.zero_for_one:
-            inside = price >= price_at_most_moved_to
-        assert inside, "market: price moved"
     received: uint256 = self._swap(trade)
     self.position = Trade(pool=trade.pool, kind=trade.kind, zero_for_one=not trade.zero_for_one, amount_in=received)
     self.spent = trade.amount_in
@@ -162,6 +155,7 @@ def sweep(token: address, receiver: address):
 
 
 @external
+@reentrant
 def uniswapV3SwapCallback(amount0: int256, amount1: int256, data: Bytes[1]):
     """
     @notice Pay the pool that is being traded in, and no other.

@@ -322,15 +322,15 @@ def _refuse_gaps(series: PriceSeries, window: tuple[float, float], gap_limit: fl
 
 
 def _resample(series: PriceSeries, grid: IntArray) -> FloatArray:
-    prices: FloatArray = np.exp(np.interp(grid, series.timestamps, np.log(series.prices)))
-    return prices
+    return np.exp(np.interp(grid, series.timestamps, np.log(series.prices)))
 
 
 def _substitute(columns: dict[str, FloatArray], symbol: str, source: str) -> FloatArray:
     # Imported here: the simulator is needed for its scale only.
     from offchain.sandbox.simulator import START_PRICES
 
-    return columns[source] / columns[source][0] * START_PRICES[symbol]
+    first = float(columns[source][0])
+    return columns[source] * (START_PRICES[symbol] / first)
 
 
 def _utc(moment: datetime) -> float:

@@ -10,20 +10,31 @@ level and noise also follow the regime.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from types import MappingProxyType
 
 import numpy as np
 
 from offchain.sandbox.paths import MARKET_SYMBOLS, FloatArray, IntArray, PricePath, PricePathError
+from offchain.sandbox.prices import PRICES
 
 DAY = 86_400
 YEAR_DAYS = 365.0
 
-START_PRICES: dict[str, float] = {
-    "ETH": 3_000.0, "BTC": 60_000.0, "LINK": 15.0, "stETH": 2_998.5, "USDC": 1.0, "USDT": 1.0, "DAI": 1.0,
-}  # fmt: skip
-"""USD per whole token where a simulation begins, unless the caller says otherwise."""
+START_PRICES: Mapping[str, float] = MappingProxyType(
+    {
+        "ETH": PRICES["ETH/USD"],
+        "BTC": PRICES["BTC/USD"],
+        "LINK": PRICES["LINK/USD"],
+        "stETH": PRICES["ETH/USD"] * PRICES["stETH/ETH"],
+        "USDC": PRICES["USDC/USD"],
+        "USDT": PRICES["USDT/USD"],
+        "DAI": PRICES["DAI/USD"],
+    }
+)
+"""USD per whole token where a simulation begins, unless the caller says otherwise: the sandbox's head."""
 
 _TAIL_DEGREES = 5.0
 """Degrees of freedom of the Student-t: the fourth moment exists, the tails are those of daily crypto returns."""
@@ -100,7 +111,7 @@ def simulate(
     start: int = 0,
     step_seconds: int = 1_800,
     crash: Crash | None = None,
-    start_prices: dict[str, float] | None = None,
+    start_prices: Mapping[str, float] | None = None,
 ) -> PricePath:
     """Draw one price path; the same arguments give the same path.
 
@@ -140,7 +151,7 @@ def simulate(
     if crash is not None and fall is not None:
         _bridge(returns, fall, crash)
 
-    first = START_PRICES | (start_prices or {})
+    first = {**START_PRICES, **(start_prices or {})}
     log_start = np.log([first[symbol] for symbol in MARKET_SYMBOLS[:3]])
     risky = np.exp(log_start + np.vstack([np.zeros(3), np.cumsum(returns, axis=0)]))
     discount = _discount(rng, regimes, dt_days, 1.0 - first["stETH"] / first["ETH"])
