@@ -28,7 +28,7 @@ from offchain.market.snapshot import (
     UniswapV3State,
     VaultState,
 )
-from offchain.market.vault import VAULT_VIEWS, VaultAnswers, decode_prices, expect, read_oracle_address
+from offchain.market.vault import VaultAnswers, VaultParts, decode_parts, decode_prices, expect, part_calls
 
 TICK_LENS = "0xbfd8137f7d1516D3ea5cA83523914859ec47F573"
 
@@ -40,7 +40,6 @@ MAX_REACH_WORDS = 4
 _ATTEMPTS = 4
 _PAUSE_SECONDS = 0.2
 _LIQUIDITY = abi.encode_call("liquidity()")
-_ORACLE = abi.encode_call("oracle()")
 _TRY_PRICES = abi.encode_call("try_prices()")
 _UPDATED_AT = abi.encode_call("updated_at()")
 _BLOCK_NUMBER = abi.encode_call("getBlockNumber()")
@@ -98,9 +97,9 @@ def read_snapshot(
 def _read_once(
     client: NodeClient, vault_address: str, mandate: Mandate, pools: Sequence[PoolKey], tag: str
 ) -> Snapshot:
-    block, oracle, words = _first_trip(client, vault_address, mandate, pools, tag)
+    block, parts, words = _first_trip(client, vault_address, mandate, pools, tag)
     at = {"blockHash": block.hash}
-    state_calls = _state_calls(vault_address, oracle, pools)
+    state_calls = _state_calls(parts, pools)
     v3_pools = [pool for pool in pools if pool.address in words]
     answers = client.batch_answers(
         [
@@ -117,11 +116,11 @@ def _read_once(
         raise _Moved(f"block {block.number} was {block.hash[:10]}…, then {canonical.hash[:10]}…")
     state = decode_multicall(client, answers[0], len(state_calls))
     _same_block(client, block, state[:2])
-    vault, balances = _vault_state(vault_address, oracle, mandate, state[2 : 2 + len(VAULT_VIEWS)])
-    rest = state[2 + len(VAULT_VIEWS) :]
-    live, prices, updated_at = decode_prices(oracle, rest[0], rest[1], len(mandate.assets))
+    live, prices, updated_at = decode_prices(parts.oracle, state[2], state[3], len(mandate.assets))
     if not live:
         raise explain_dead_oracle(client, mandate, block, prices)
+    vault_end = 4 + len(parts.calls)
+    vault, balances = _vault_state(parts, mandate, state[4:vault_end])
     ticks = {
         pool.address: _decode_ticks(client, raw, words[pool.address])
         for pool, raw in zip(v3_pools, answers[1:-1], strict=True)
@@ -134,7 +133,7 @@ def _read_once(
             AssetState(asset.symbol, asset.address, asset.decimals, balance, price, updated)
             for asset, balance, price, updated in zip(mandate.ordered_assets, balances, prices, updated_at, strict=True)
         ),
-        pools=_pool_states(pools, rest[2:], words, ticks),
+        pools=_pool_states(pools, state[vault_end:], words, ticks),
     )
 
 
@@ -156,23 +155,23 @@ def read_header(client: NodeClient, header: object) -> Block:
 
 def _first_trip(
     client: NodeClient, vault_address: str, mandate: Mandate, pools: Sequence[PoolKey], tag: str
-) -> tuple[Block, str, dict[str, range]]:
-    """Newest block, the vault's oracle, and the bitmap words to read of each v3 pool."""
+) -> tuple[Block, VaultParts, dict[str, range]]:
+    """Newest block, the vault's contracts, and the bitmap words to read of each v3 pool."""
     v3_pools = [pool for pool in pools if pool.is_v3]
-    calls = [Call(vault_address, _ORACLE), *(Call(pool.address, SLOT0) for pool in v3_pools)]
+    calls = [*part_calls(vault_address), *(Call(pool.address, SLOT0) for pool in v3_pools)]
     header, chain_id, raw = client.batch(
         [("eth_getBlockByNumber", [tag, False]), ("eth_chainId", []), aggregate_request(calls, tag)]
     )
     client.check_chain(client.quantity(chain_id, "eth_chainId"), mandate.chain_id)
     block = read_header(client, header)
     answers = decode_multicall(client, raw, len(calls))
-    oracle = read_oracle_address(vault_address, answers[0])
+    parts = decode_parts(vault_address, answers[:2])
     words = {
         pool.address: words_around(abi.signed(abi.word(answer, 1)), pool.tick_spacing)
-        for pool, answer in zip(v3_pools, answers[1:], strict=True)
+        for pool, answer in zip(v3_pools, answers[2:], strict=True)
         if answer and has_price(answer)
     }
-    return block, oracle, words
+    return block, parts, words
 
 
 def words_around(tick: int, tick_spacing: int) -> range:
@@ -183,10 +182,9 @@ def words_around(tick: int, tick_spacing: int) -> range:
     return range(first, last + 1)
 
 
-def _state_calls(vault_address: str, oracle: str, pools: Sequence[PoolKey]) -> list[Call]:
+def _state_calls(parts: VaultParts, pools: Sequence[PoolKey]) -> list[Call]:
     calls = [Call(MULTICALL3, _BLOCK_NUMBER), Call(MULTICALL3, _BLOCK_TIMESTAMP)]
-    calls += [Call(vault_address, data) for data in VAULT_VIEWS.values()]
-    calls += [Call(oracle, _TRY_PRICES), Call(oracle, _UPDATED_AT)]
+    calls += [Call(parts.oracle, _TRY_PRICES), Call(parts.oracle, _UPDATED_AT), *parts.calls]
     for pool in pools:
         calls += [Call(pool.address, data) for data in _pool_views(pool)]
     return calls
@@ -209,19 +207,15 @@ def _same_block(client: NodeClient, block: Block, answers: Sequence[bytes | None
         raise _Moved(f"asked for block {block.number} by hash, got number {number} at time {timestamp}")
 
 
-def _vault_state(
-    vault_address: str, oracle: str, mandate: Mandate, answers: Sequence[bytes | None]
-) -> tuple[VaultState, list[int]]:
-    views = VaultAnswers(vault_address, dict(zip(VAULT_VIEWS, answers, strict=True)))
+def _vault_state(parts: VaultParts, mandate: Mandate, answers: Sequence[bytes | None]) -> tuple[VaultState, list[int]]:
+    views = VaultAnswers.from_calls(parts, answers)
     tokens = views.addresses("tokens()")
     if [token.lower() for token in tokens] != [token.lower() for token in mandate.addresses]:
         raise MandateParityError("assets", ", ".join(mandate.addresses), ", ".join(tokens), "wrong vault or wrong file")
-    if views.address("oracle()") != oracle:
-        raise _Moved("the vault's oracle changed")
     balances = views.integers("holdings()")
     if len(balances) != len(tokens):
-        raise SnapshotError(f"vault {vault_address}: {len(balances)} holdings for {len(tokens)} tokens; is it a vault?")
-    return views.state(oracle), balances
+        raise SnapshotError(f"vault {parts.vault}: {len(balances)} holdings of {len(tokens)} tokens; is it a vault?")
+    return views.state(parts), balances
 
 
 def _decode_ticks(client: NodeClient, raw: Any, words: range) -> tuple[tuple[int, int], ...]:

@@ -110,6 +110,9 @@ class VaultState:
 
     address: str
     oracle: str
+    """Its PriceOracle."""
+    mandate: str
+    """Its Mandate contract."""
     nonce: int
     breaker: BreakerState
     breaker_reason: int

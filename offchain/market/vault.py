@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -16,27 +16,34 @@ from offchain.market.pools import decode_multicall
 from offchain.market.rpc import NodeClient
 from offchain.market.snapshot import BreakerState, VaultLimits, VaultState
 
-VAULT_VIEWS: dict[str, bytes] = {
-    view: abi.encode_call(view)
-    for view in (
-        "tokens()",
-        "holdings()",
-        "oracle()",
-        "mandate()",
-        "mandate_hash()",
-        "order_nonce()",
-        "breaker_state()",
-        "breaker_reason()",
-        "loss_level()",
-        "turnover_level()",
-        "peak()",
-        "value_per_share()",
-        "totalSupply()",
-    )
-}
-"""Calldata by signature, in the order in which a snapshot asks."""
+VAULT_VIEWS = ("tokens()", "holdings()", "order_nonce()", "value_per_share()", "totalSupply()")
+MANDATE_VIEWS = (
+    "limits()",
+    "mandate_hash()",
+    "breaker_state()",
+    "breaker_reason()",
+    "loss_level()",
+    "turnover_level()",
+    "peak()",
+)
+"""What a snapshot asks of a vault and of its mandate, in this order."""
 
 _FEED_WORDS = 9
+
+
+@dataclass(frozen=True, slots=True)
+class VaultParts:
+    """The contracts a vault consists of, fixed when it was deployed."""
+
+    vault: str
+    oracle: str
+    mandate: str
+
+    @property
+    def calls(self) -> list[Call]:
+        """What a snapshot asks them; see `VaultAnswers.from_calls`."""
+        vault = [Call(self.vault, abi.encode_call(view)) for view in VAULT_VIEWS]
+        return vault + [Call(self.mandate, abi.encode_call(view)) for view in MANDATE_VIEWS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +52,11 @@ class VaultAnswers:
 
     vault: str
     answers: Mapping[str, bytes | None]
+
+    @classmethod
+    def from_calls(cls, parts: VaultParts, answers: Sequence[bytes | None]) -> VaultAnswers:
+        """Name the answers to `VaultParts.calls`."""
+        return cls(parts.vault, dict(zip((*VAULT_VIEWS, *MANDATE_VIEWS), answers, strict=True)))
 
     def integer(self, view: str) -> int:
         """An unsigned integer."""
@@ -85,20 +97,21 @@ class VaultAnswers:
     def limits(self) -> VaultLimits:
         """The mandate in force."""
         try:
-            body = expect(self.answers["mandate()"], "mandate()")[abi.WORD :]
+            body = expect(self.answers["limits()"], "limits()")[abi.WORD :]
             minimums, maximums = (tuple(value for (value,) in abi.array(body, index)) for index in (0, 1))
             return VaultLimits(minimums, maximums, *(abi.word(body, index) for index in range(2, 10)))
         except abi.DecodeError as error:
-            raise self._nonsense("mandate()", error) from None
+            raise self._nonsense("limits()", error) from None
 
-    def state(self, oracle: str) -> VaultState:
-        """The vault's own state; all of `VAULT_VIEWS` must have been asked."""
+    def state(self, parts: VaultParts) -> VaultState:
+        """The vault's own state; all of `VaultParts.calls` must have been asked."""
         breaker = self.integer("breaker_state()")
         if breaker > BreakerState.HALTED:
             raise self._nonsense("breaker_state()", abi.DecodeError(f"state {breaker}"))
         return VaultState(
             address=self.vault,
-            oracle=oracle,
+            oracle=parts.oracle,
+            mandate=parts.mandate,
             nonce=self.integer("order_nonce()"),
             breaker=BreakerState(breaker),
             breaker_reason=self.integer("breaker_reason()"),
@@ -124,9 +137,15 @@ def expect(answer: bytes | None, view: str) -> bytes:
     return answer
 
 
-def read_oracle_address(vault: str, answer: bytes | None) -> str:
-    """Decode ``oracle()``; the first thing asked of a vault, so it also finds out that there is none."""
-    return VaultAnswers(vault, {"oracle()": answer}).address("oracle()")
+def part_calls(vault: str) -> list[Call]:
+    """The first thing asked of a vault: which contracts it consists of."""
+    return [Call(vault, abi.encode_call(view)) for view in ("oracle()", "mandate()")]
+
+
+def decode_parts(vault: str, answers: Sequence[bytes | None]) -> VaultParts:
+    """Decode the answers to `part_calls`; `SnapshotError` when there is no vault."""
+    views = VaultAnswers(vault, dict(zip(("oracle()", "mandate()"), answers, strict=True)))
+    return VaultParts(vault, views.address("oracle()"), views.address("mandate()"))
 
 
 def decode_prices(
@@ -159,40 +178,45 @@ def read_chain_mandate(client: NodeClient, vault_address: str, mandate: Mandate)
     NodeError
         The node cannot be used, or serves another chain.
     """
-    views = {view: abi.encode_call(view) for view in ("tokens()", "oracle()", "mandate()", "name()", "symbol()")}
-    calls = [Call(vault_address, data) for data in views.values()]
+    views = ("tokens()", "name()", "symbol()")
+    calls = part_calls(vault_address) + [Call(vault_address, abi.encode_call(view)) for view in views]
     calls += [Call(asset.address, abi.encode_call("decimals()")) for asset in mandate.ordered_assets]
     chain_id, raw = client.batch([("eth_chainId", []), aggregate_request(calls, "latest")])
     served = client.quantity(chain_id, "eth_chainId")
     client.check_chain(served, mandate.chain_id)
     answers = decode_multicall(client, raw, len(calls))
-    vault = VaultAnswers(vault_address, dict(zip(views, answers, strict=False)))
+    parts = decode_parts(vault_address, answers[:2])
+    vault = VaultAnswers(vault_address, dict(zip(views, answers[2:], strict=False)))
     tokens = vault.addresses("tokens()")
-    _log_decimals(mandate, answers[len(views) :])
+    _log_decimals(mandate, answers[2 + len(views) :])
+    limits, feeds = _read_limits_and_feeds(client, parts, len(tokens))
     return ChainMandate(
         chain_id=served,
         tokens=tuple(tokens),
-        limits=vault.limits(),
-        oracle_feeds=_read_feeds(client, vault.address("oracle()"), len(tokens)),
+        limits=limits,
+        oracle_feeds=feeds,
         name=vault.text("name()"),
         symbol=vault.text("symbol()"),
     )
 
 
-def _read_feeds(client: NodeClient, oracle: str, count: int) -> tuple[OracleFeed, ...] | None:
-    """The oracle's table, or `None` when it has none of our shape: another oracle may price the vault."""
-    calls = [Call(oracle, abi.encode_call("length()"))]
-    calls += [Call(oracle, abi.encode_call("feeds(uint256)", index)) for index in range(count)]
+def _read_limits_and_feeds(
+    client: NodeClient, parts: VaultParts, count: int
+) -> tuple[VaultLimits, tuple[OracleFeed, ...] | None]:
+    """The limits in force and the oracle's table, or `None` when that is not of our shape."""
+    calls = [Call(parts.mandate, abi.encode_call("limits()")), Call(parts.oracle, abi.encode_call("length()"))]
+    calls += [Call(parts.oracle, abi.encode_call("feeds(uint256)", index)) for index in range(count)]
     method, params = aggregate_request(calls, "latest")
-    length, *rows = decode_multicall(client, client.call(method, *params), len(calls))
+    limits, length, *rows = decode_multicall(client, client.call(method, *params), len(calls))
     try:
         if abi.word(expect(length, "length()"), 0) != count:
             raise abi.DecodeError(f"not {count} feeds")
-        return tuple(_feed(expect(row, "feeds()")) for row in rows)
+        feeds = tuple(_feed(expect(row, "feeds()")) for row in rows)
     except abi.DecodeError as error:
         log = structlog.get_logger()
-        log.warning("oracle.unreadable", oracle=oracle, reason=str(error), effect="its feeds are not compared")
-        return None
+        log.warning("oracle.unreadable", oracle=parts.oracle, reason=str(error), effect="its feeds are not compared")
+        feeds = None
+    return VaultAnswers(parts.vault, {"limits()": limits}).limits(), feeds
 
 
 def _feed(row: bytes) -> OracleFeed:

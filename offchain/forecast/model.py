@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The mandate's model applied to a price history."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+
+import numpy as np
+from eth_utils.crypto import keccak
+from numpy.typing import NDArray
+
+from offchain.errors import PlimsollError
+from offchain.forecast.covariance import annual_covariance
+from offchain.forecast.forecast import Forecast
+from offchain.forecast.returns import simple_returns
+from offchain.mandate import Mandate
+from offchain.market.history import PriceHistory
+from offchain.market.snapshot import Snapshot
+
+FloatArray = NDArray[np.float64]
+
+YEAR_SECONDS = 365 * 86_400
+MIN_RETURNS = 30
+"""Fewest returns a covariance is estimated from, besides two for each asset."""
+
+
+class ForecastError(PlimsollError):
+    """A history that no forecast can be made from."""
+
+
+def implied_returns(covariance: FloatArray, benchmark: FloatArray, risk_aversion: float) -> FloatArray:
+    r"""Expected returns under which the benchmark is the mean-variance optimum.
+
+    .. math:: \mu = \gamma \Sigma w_b
+
+    the reverse optimisation of Black and Litterman, "Global portfolio optimization" (1992).
+
+    Parameters
+    ----------
+    covariance
+        Shape (n, n), per year.
+    benchmark
+        Shape (n,), fractions of value.
+    risk_aversion
+        The mandate's.
+
+    Returns
+    -------
+    FloatArray
+        Shape (n,), per year.
+    """
+    returns: FloatArray = risk_aversion * covariance @ benchmark
+    return returns
+
+
+def make_forecast(snapshot: Snapshot, history: PriceHistory, mandate: Mandate) -> Forecast:
+    """Moments of the assets' returns as of the snapshot. The same arguments give the same bits.
+
+    Rows of the history after the snapshot's block, and before the covariance's window, are
+    not looked at.
+
+    Raises
+    ------
+    ForecastError
+        Too few prices, a price that is missing or not positive, unequal intervals, or other
+        assets than the mandate's.
+    """
+    prices, step = _window(snapshot, history, mandate)
+    objective = mandate.objective
+    covariance = annual_covariance(simple_returns(prices), objective.covariance, YEAR_SECONDS / step)
+    benchmark = np.array(mandate.benchmark_weights)
+    expected = implied_returns(covariance, benchmark, objective.risk_aversion)
+    return Forecast(
+        symbols=history.symbols,
+        horizon_days=objective.horizon_days,
+        expected_returns=expected,
+        covariance=covariance,
+        model_hash=model_hash(history.symbols, objective.horizon_days, expected, covariance),
+    )
+
+
+def model_hash(
+    symbols: tuple[str, ...], horizon_days: float, expected_returns: FloatArray, covariance: FloatArray
+) -> str:
+    """0x-prefixed keccak256 of a forecast's canonical encoding.
+
+    The encoding is the JSON list ``["plimsoll forecast 1", [symbol, …]]`` in UTF-8 without
+    spaces, followed by horizon, expected returns and covariance (row by row) as
+    little-endian doubles.
+    """
+    head = json.dumps(["plimsoll forecast 1", list(symbols)], separators=(",", ":")).encode()
+    numbers = np.concatenate([[horizon_days], expected_returns, covariance.ravel()])
+    return "0x" + keccak(head + numbers.astype("<f8").tobytes()).hex()
+
+
+def _window(snapshot: Snapshot, history: PriceHistory, mandate: Mandate) -> tuple[FloatArray, int]:
+    """Prices inside the model's window, shape (T, n), and the seconds between rows."""
+    if history.symbols != mandate.symbols or mandate.symbols != tuple(asset.symbol for asset in snapshot.assets):
+        raise ForecastError(
+            f"history of {', '.join(history.symbols)} for a mandate of {', '.join(mandate.symbols)}: wrong history"
+        )
+    step = mandate.execution.grid_minutes * 60
+    now = snapshot.block.timestamp
+    start = now // step * step - round(mandate.objective.covariance.window_days * 86_400)
+    inside = (history.timestamps >= start) & (history.timestamps <= now)
+    timestamps, prices = history.timestamps[inside], history.prices[inside]
+    needed = max(MIN_RETURNS, 2 * len(mandate.symbols)) + 1
+    if len(timestamps) < needed:
+        raise ForecastError(
+            f"{len(timestamps)} prices at intervals of {mandate.execution.grid_minutes} minutes, {needed} needed: "
+            "wait, or shorten execution.grid_minutes or the feeds' lack of history in the mandate"
+        )
+    if any(after - before != step for before, after in pairwise(timestamps.tolist())):
+        raise ForecastError(f"the history is not on a grid of {mandate.execution.grid_minutes} minutes")
+    wrong = ~(np.isfinite(prices) & (prices > 0))
+    if wrong.any():
+        row, column = (int(axis[0]) for axis in np.nonzero(wrong))
+        raise ForecastError(
+            f"the price of {history.symbols[column]} at time {timestamps[row]} is {prices[row, column]}; "
+            "a price must be positive"
+        )
+    return prices, step
