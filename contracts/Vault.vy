@@ -127,12 +127,18 @@ _mark: uint256
 
 @deploy
 def __init__(
-    name: String[25], symbol: String[5], tokens: DynArray[address, 16], oracle_: address, mandate_: address
+    name: String[25],
+    symbol: String[5],
+    tokens: DynArray[address, 16],
+    base_decimals: uint256,
+    oracle_: address,
+    mandate_: address,
 ):
     """
     @param name Of the share token and of the EIP-712 domain (version "1").
     @param symbol Of the share token.
-    @param tokens The assets; the first is the base asset, with at most 18 decimals.
+    @param tokens The assets; the first is the base asset.
+    @param base_decimals Decimals of the base asset, at most 18; they only scale the shares.
     @param oracle_ A PriceOracle over the same assets in the same order.
     @param mandate_ A Mandate over the same assets in the same order that has no vault yet.
     """
@@ -147,8 +153,7 @@ def __init__(
     mandate = mandate_
     asset = tokens[0]
     _COUNT = len(tokens)
-    # A base token whose decimals cannot be read reverts here rather than misprice shares.
-    _VIRTUAL_SHARES = 10 ** (18 - convert(staticcall IERC20Detailed(tokens[0]).decimals(), uint256))
+    _VIRTUAL_SHARES = 10 ** (18 - base_decimals)
 
 
 # ---------------------------------------------------------------------------------------------

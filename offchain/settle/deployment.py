@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What has to be created for a vault, where it will stand, and the record of it.
+
+Contracts are created through a CREATE2 deployer, so every address is known before the
+first transaction and the same inputs give the same vault again. On a sandbox the deployer
+is the sandbox's own, which cannot exist on the real chain.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from offchain.errors import PlimsollError
+from offchain.mandate import Mandate
+
+CREATE2_DEPLOYER: Final = "0x4e59b44847b379578588920cA78FbF26c0B4956C"
+"""The deterministic deployment proxy that stands on the public chains."""
+
+
+class DeploymentError(PlimsollError):
+    """A deployment record is missing or unreadable, or a deployment cannot be made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """Who holds which role of a new vault."""
+
+    owner: str
+    curator: str
+    guardian: str
+    signers: tuple[str, ...]
+    delay: int
+    """Seconds that loosening waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Creation:
+    """One contract to create."""
+
+    contract: str
+    address: str
+    arguments: tuple[Any, ...]
+    transaction_data: str
+    """0x-prefixed salt and creation code, to be sent to the deployer."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentPlan:
+    """The contracts of one vault, in the order in which they must be created."""
+
+    deployer: str
+    oracle: Creation
+    mandate: Creation
+    vault: Creation
+
+    @property
+    def creations(self) -> tuple[Creation, ...]:
+        """Oracle, mandate, vault."""
+        return (self.oracle, self.mandate, self.vault)
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """The record of a vault that was deployed; a file of them exists for each chain."""
+
+    name: str
+    vault: str
+    mandate: str
+    oracle: str
+    base_asset: str
+    block: int
+    code_hashes: Mapping[str, str]
+    """keccak256 of the runtime code, by contract name."""
+    arguments: Mapping[str, Any]
+    """Constructor arguments, by contract name."""
+    mandate_file: str
+    commit: str | None
+    """Of the sources; `None` outside a git checkout."""
+
+
+def plan_deployment(
+    mandate: Mandate,
+    roles: Roles,
+    creation_code: Mapping[str, str],
+    deployer: str = CREATE2_DEPLOYER,
+    salt: bytes = b"",
+) -> DeploymentPlan:
+    """Compute what a mandate's vault consists of and where it will stand.
+
+    Parameters
+    ----------
+    creation_code
+        Hex creation code of ``PriceOracle``, ``Mandate`` and ``Vault``, without arguments.
+    salt
+        At most 32 bytes; another salt gives another vault of the same mandate and roles.
+    """
+    feeds = [asset.oracle_feed.as_struct() for asset in mandate.ordered_assets]
+    oracle = _creation("PriceOracle", creation_code, deployer, salt, [FEEDS_TYPE], (feeds,))
+    policy = _creation(
+        "Mandate",
+        creation_code,
+        deployer,
+        salt,
+        [LIMITS_TYPE, "address", "address", "address", "address[]", "uint256"],
+        (
+            mandate.vault_limits.as_struct(),
+            roles.owner,
+            roles.curator,
+            roles.guardian,
+            list(roles.signers),
+            roles.delay,
+        ),
+    )
+    vault = _creation(
+        "Vault",
+        creation_code,
+        deployer,
+        salt,
+        ["string", "string", "address[]", "uint256", "address", "address"],
+        (
+            mandate.name,
+            mandate.symbol,
+            [asset.address for asset in mandate.ordered_assets],
+            mandate.ordered_assets[0].decimals,
+            oracle.address,
+            policy.address,
+        ),
+    )
+    return DeploymentPlan(deployer, oracle, policy, vault)
+
+
+FEEDS_TYPE: Final = "(uint256,address,uint256,uint256,uint256,uint256,address,address,uint256)[]"
+LIMITS_TYPE: Final = "(uint256[],uint256[],uint256,uint256,uint256,uint256,uint256,uint256,uint256,uint256)"
+
+
+def _creation(
+    contract: str,
+    creation_code: Mapping[str, str],
+    deployer: str,
+    salt: bytes,
+    types: list[str],
+    arguments: tuple[Any, ...],
+) -> Creation:
+    from eth_abi.abi import encode
+    from eth_utils.address import to_checksum_address
+    from eth_utils.crypto import keccak
+
+    init_code = bytes.fromhex(creation_code[contract].removeprefix("0x")) + encode(types, arguments)
+    padded = salt.rjust(32, b"\0")
+    if len(padded) != 32:
+        raise DeploymentError(f"the salt has {len(salt)} bytes; at most 32 are possible")
+    digest = keccak(b"\xff" + bytes.fromhex(deployer[2:]) + padded + keccak(init_code))
+    return Creation(
+        contract=contract,
+        address=str(to_checksum_address(digest[-20:])),
+        arguments=arguments,
+        transaction_data="0x" + (padded + init_code).hex(),
+    )
+
+
+def save_deployment(deployment: Deployment, path: Path) -> None:
+    """Add a record to a chain's file, or replace the one of the same vault."""
+    records = {} if not path.exists() else _load(path)
+    records[deployment.vault] = asdict(deployment)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(records, indent=2) + "\n")
+    partial.replace(path)
+
+
+def load_deployments(path: Path) -> tuple[Deployment, ...]:
+    """The vaults recorded for one chain, oldest first.
+
+    Raises
+    ------
+    DeploymentError
+        The file is missing or is not one of ours.
+    """
+    if not path.exists():
+        raise DeploymentError(f"{path}: no vault is recorded for this chain; deploy one with `ape run deploy`")
+    try:
+        return tuple(Deployment(**record) for record in _load(path).values())
+    except TypeError as error:
+        raise DeploymentError(f"{path}: {error}; restore it or move it away and deploy again") from None
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        records = json.loads(path.read_text())
+    except ValueError as error:
+        raise DeploymentError(f"{path}: not JSON ({error}); restore it or move it away") from None
+    if not isinstance(records, dict):
+        raise DeploymentError(f"{path}: not a deployment record; restore it or move it away")
+    return records
