@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a settlement costs in gas, for deciding which legs pay."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from offchain.errors import PlimsollError
+from offchain.market.snapshot import Snapshot
+from offchain.route.leg import PlannedLeg, Venue
+
+SETTLE_GAS = 235_000
+"""A settlement without legs: feed reads, balances, signature, checks, state."""
+LEG_GAS = {Venue.UNISWAP_V2: 90_000, Venue.UNISWAP_V3: 120_000}
+
+WETH = "0xC02aaA39b223FE8D0A0e5C4F27eAD9083C756Cc2"
+
+
+class EtherPriceUnknownError(PlimsollError):
+    """Nothing says what gas costs in USD."""
+
+
+@dataclass(frozen=True, slots=True)
+class GasPrice:
+    """USD per unit of gas."""
+
+    usd: float
+
+    def of_leg(self, venue: Venue) -> float:
+        """USD of one leg."""
+        return LEG_GAS[venue] * self.usd
+
+    def of_settlement(self, legs: tuple[PlannedLeg, ...]) -> float:
+        """USD of a whole settlement; nothing without legs."""
+        if not legs:
+            return 0.0
+        return SETTLE_GAS * self.usd + sum(self.of_leg(leg.venue) for leg in legs)
+
+
+def gas_price(snapshot: Snapshot, ether_usd: float | None = None) -> GasPrice:
+    """Price of gas at the snapshot's base fee.
+
+    Parameters
+    ----------
+    snapshot
+        Its base fee, and its price of WETH where `ether_usd` is not given.
+    ether_usd
+        USD per ether, for vaults that do not hold WETH.
+
+    Raises
+    ------
+    EtherPriceUnknownError
+        Neither is there.
+    """
+    if ether_usd is None:
+        for asset in snapshot.assets:
+            if asset.address.lower() == WETH.lower() or asset.symbol == "WETH":
+                ether_usd = asset.price_usd
+                break
+        else:
+            raise EtherPriceUnknownError("no WETH among the assets to price gas by; give the price of ether")
+    return GasPrice(snapshot.block.base_fee * ether_usd / 10**18)

@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a wanted change of holdings to the legs that bring it about best, to the wei."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offchain.route.errors import InvalidAmountError, RouteNotFoundError
+from offchain.route.flow import Demand, Flow, solve_flow
+from offchain.route.gas import GasPrice
+from offchain.route.leg import PlannedLeg
+from offchain.route.pool import Pool
+
+FloatArray = NDArray[np.float64]
+
+MAX_LEGS = 16
+STIFFNESS = 100.0
+"""Default: missing a change by one basis point of value costs 5e-7 of value."""
+
+_TRICKLE = 20.0  # times its gas: legs that move less are tried together
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """A wish to change holdings.
+
+    Attributes
+    ----------
+    holdings
+        Token base units that may be spent.
+    prices
+        Reference prices, USD at 18 decimals per 10**18 base units; positive.
+    changes
+        Wanted net change of each token, base units, negative to sell. Where the amounts do not
+        add up at what the pools charge, tokens miss them by their stiffness.
+    marginal
+        Shape (n,): worth of a unit relative to its reference price; by default 1.
+    stiffness
+        Shape (n,): see `Demand`; by default `STIFFNESS`. Infinite makes a change exact.
+    """
+
+    holdings: tuple[int, ...]
+    prices: tuple[int, ...]
+    changes: tuple[int, ...]
+    marginal: FloatArray | None = None
+    stiffness: FloatArray | None = None
+
+    @property
+    def value(self) -> int:
+        """USD at 18 decimals of the holdings at reference prices."""
+        return sum(held * price // 10**18 for held, price in zip(self.holdings, self.prices, strict=True))
+
+    def demand(self) -> Demand:
+        """The wish in fractions of the holdings' value.
+
+        Raises
+        ------
+        InvalidAmountError
+            Nothing is held, something is negative, or more is to be sold than is held.
+        """
+        count = len(self.holdings)
+        for index, (held, change) in enumerate(zip(self.holdings, self.changes, strict=True)):
+            if held < 0 or held + change < 0:
+                raise InvalidAmountError(f"token {index}: holding {held} cannot change by {change}")
+        value = self.value
+        if value <= 0:
+            raise InvalidAmountError("the holdings are worth nothing; there is nothing to trade")
+        unit_values = np.array([price / 10**18 / value for price in self.prices])
+        return Demand(
+            unit_values,
+            np.array(
+                [change * price / 10**18 / value for change, price in zip(self.changes, self.prices, strict=True)]
+            ),
+            np.ones(count) if self.marginal is None else self.marginal,
+            np.full(count, STIFFNESS) if self.stiffness is None else self.stiffness,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Legs in the order in which the vault executes them, and what they leave.
+
+    Attributes
+    ----------
+    holdings
+        Base units after the legs, to the wei.
+    gas_cost_usd
+        Of the whole settlement; 0 without legs.
+    prices
+        Shape (n,): what one more unit of each token would cost, relative to its reference price.
+    pools
+        Every pool's state after the legs, in the order given.
+    """
+
+    legs: tuple[PlannedLeg, ...]
+    holdings: tuple[int, ...]
+    gas_cost_usd: float
+    prices: FloatArray
+    pools: tuple[Pool, ...]
+
+
+def best_route(pools: Sequence[Pool], trade: Trade, gas: GasPrice, max_legs: int = MAX_LEGS) -> Route:
+    """Split a trade over all pools and hops.
+
+    Finds the flow at which no pool offers a better price than another, strikes out legs that
+    earn less than their gas, orders the rest so that the vault can run them one after the
+    other, and rounds them so that no token is left over on its way.
+
+    Parameters
+    ----------
+    pools
+        Of the trade's tokens; unused ones are simply not used.
+    trade
+        Holdings, prices and wanted changes.
+    gas
+        Decides which legs pay.
+    max_legs
+        Most legs allowed.
+
+    Raises
+    ------
+    RouteNotFoundError
+        No flow meets the wish with at most `max_legs` legs; names the token.
+    InvalidAmountError
+        The wish has no meaning.
+    LiquidityUnknownError
+        The wish runs past the ticks that the snapshot read.
+    """
+    demand = trade.demand()
+    value_usd = trade.value / 10**18
+    costs = np.array([gas.of_leg(pool.venue) for pool in pools]) / value_usd
+    kept, flow = _prune(pools, demand, costs, max_legs)
+    legs, holdings, after = _execute([pools[index] for index in kept], flow, trade, demand)
+    states = list(pools)
+    for index, state in zip(kept, after, strict=True):
+        states[index] = state
+    return Route(legs, holdings, gas.of_settlement(legs), flow.prices, tuple(states))
+
+
+def _prune(pools: Sequence[Pool], demand: Demand, costs: FloatArray, max_legs: int) -> tuple[list[int], Flow]:
+    """Backward elimination of legs that do not pay for their gas.
+
+    Without pool k the objective falls by at least its surplus at the dual prices, so only
+    legs whose surplus is below their gas are candidates.
+    """
+    kept = list(range(len(pools)))
+    flow = solve_flow(pools, demand)
+    moved = np.abs(flow.trades[:, 0]) * np.array([demand.unit_values[pool.token0] for pool in pools])
+    trickles = {index for index in kept if flow.used[index] and moved[index] < _TRICKLE * costs[index]}
+    if trickles:
+        kept, flow = _without(pools, demand, costs, kept, flow, trickles)
+    tried: set[int] = set()
+    while True:
+        used = {index: float(flow.surplus[place]) for place, index in enumerate(kept) if flow.used[place]}
+        too_many = len(used) > max_legs
+        candidates = [index for index in used if index not in tried and (too_many or used[index] < costs[index])]
+        if not candidates:
+            break
+        weakest = min(candidates, key=lambda index: (used[index] - costs[index], index))
+        if too_many:
+            kept = [index for index in kept if index != weakest]
+            flow = solve_flow([pools[index] for index in kept], demand, flow.prices)
+        else:
+            tried.add(weakest)
+            kept, flow = _without(pools, demand, costs, kept, flow, {weakest})
+    if len(used) > max_legs:
+        raise RouteNotFoundError(int(np.argmax(np.abs(demand.wanted))), f"no route has at most {max_legs} legs")
+    return kept, flow
+
+
+def _without(
+    pools: Sequence[Pool],
+    demand: Demand,
+    costs: FloatArray,
+    kept: list[int],
+    flow: Flow,
+    struck: set[int],
+) -> tuple[list[int], Flow]:
+    """The flow without some pools, when it is worth more after gas than with them.
+
+    Tried without stand-ins first: what is cut off would trickle through the next best pools.
+    """
+    used = [index for place, index in enumerate(kept) if flow.used[place]]
+    best, best_flow, best_net = kept, flow, _net(flow, costs[kept])
+    for candidates in (used, kept):
+        fewer = [index for index in candidates if index not in struck]
+        try:
+            other = solve_flow([pools[index] for index in fewer], demand, flow.prices)
+        except RouteNotFoundError:
+            continue
+        net = _net(other, costs[fewer])
+        if net >= best_net:
+            best, best_flow, best_net = fewer, other, net
+            break
+    return best, best_flow
+
+
+def _net(flow: Flow, costs: FloatArray) -> float:
+    return flow.value - float(costs[flow.used].sum())
+
+
+def _execute(
+    pools: Sequence[Pool], flow: Flow, trade: Trade, demand: Demand
+) -> tuple[tuple[PlannedLeg, ...], tuple[int, ...], list[Pool]]:
+    """Order, round and run the legs on the exact pools."""
+    goals = _goals(flow, trade, demand)
+    holdings = list(trade.holdings)
+    states = list(pools)
+    legs: list[PlannedLeg] = []
+    for token, outgoing, complete in _schedule(pools, flow, trade.holdings):
+        for place, index in enumerate(outgoing):
+            pool = states[index]
+            amount = int(-flow.trades[index].min())
+            if complete and place + 1 == len(outgoing):
+                # All that was to come has come: what is left above the goal goes, to the wei.
+                amount = holdings[token] - goals[token]
+            amount = min(amount, holdings[token])
+            if amount <= 0 or pool.quote_in(token, amount) <= 0:
+                continue
+            swap = pool.swap(token, amount)
+            out = pool.token1 if token == pool.token0 else pool.token0
+            states[index] = swap.after
+            holdings[token] -= swap.amount_in
+            holdings[out] += swap.amount_out
+            legs.append(PlannedLeg(pool.venue, pool.address, token, out, pool.fee_ppm, swap.amount_in, swap.amount_out))
+    return tuple(legs), tuple(holdings), states
+
+
+def _goals(flow: Flow, trade: Trade, demand: Demand) -> list[int]:
+    """Holdings to end with, base units: exact where the wish is, else as the flow found best."""
+    goals = []
+    for token, (held, change) in enumerate(zip(trade.holdings, trade.changes, strict=True)):
+        missed = 0.0
+        if np.isfinite(demand.stiffness[token]):
+            missed = (flow.change[token] - demand.wanted[token]) / demand.unit_values[token]
+        goals.append(max(0, held + change + round(missed)))
+    return goals
+
+
+def _schedule(pools: Sequence[Pool], flow: Flow, holdings: tuple[int, ...]) -> list[tuple[int, list[int], bool]]:
+    """Group the legs by the token they sell, in an order that never spends what is not there yet.
+
+    Returns
+    -------
+    list of (token, pools that sell it with the largest last, whether every inflow came before)
+    """
+    sold: dict[int, list[int]] = {}
+    waiting: dict[int, int] = {}
+    needed: dict[int, float] = {}
+    for index in np.flatnonzero(flow.used).tolist():
+        pool = pools[index]
+        first = flow.trades[index, 0] < 0
+        token_in, token_out = (pool.token0, pool.token1) if first else (pool.token1, pool.token0)
+        sold.setdefault(token_in, []).append(index)
+        waiting[token_out] = waiting.get(token_out, 0) + 1
+        needed[token_in] = needed.get(token_in, 0.0) - float(flow.trades[index].min())
+    order: list[tuple[int, list[int], bool]] = []
+    while sold:
+        # In a cycle of tokens somebody must begin: who can pay the most of it from stock.
+        token = min(sold, key=lambda t: (waiting.get(t, 0) > 0, -min(1.0, holdings[t] / needed[t]), t))
+        outgoing = sorted(sold.pop(token), key=lambda index: (-flow.trades[index].min(), index))
+        order.append((token, outgoing, waiting.get(token, 0) == 0))
+        for index in outgoing:
+            pool = pools[index]
+            waiting[pool.token1 if token == pool.token0 else pool.token0] -= 1
+    return order
