@@ -4,9 +4,7 @@
 from offchain.mandate.limits import OracleFeed, VaultLimits
 from offchain.mandate.loading import MandateError, load_mandate, parse_mandate
 from offchain.mandate.models import (
-    Asset,
     BenchmarkImpliedReturns,
-    ChainlinkOracle,
     Covariance,
     EwmaCovariance,
     Execution,
@@ -15,15 +13,19 @@ from offchain.mandate.models import (
     Limits,
     Mandate,
     MeanVarianceObjective,
-    StakedRatioOracle,
-    UniswapV2Venue,
-    UniswapV3Venue,
 )
 from offchain.mandate.parity import (
     ChainMandate,
     MandateParityError,
     compare_with_chain,
     tighter_limits,
+)
+from offchain.mandate.universe import (
+    Asset,
+    ChainlinkOracle,
+    StakedRatioOracle,
+    UniswapV2Venue,
+    UniswapV3Venue,
 )
 
 __all__ = [

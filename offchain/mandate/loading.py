@@ -14,16 +14,16 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from offchain.errors import PlimsollError
-from offchain.mandate import models
+from offchain.mandate import models, universe
 
 _SHOWN = 80
 _SECTIONS: dict[tuple[str, ...], type[BaseModel]] = {
     (): models.Mandate,
-    ("assets",): models.Asset,
-    ("assets", "oracle", "chainlink"): models.ChainlinkOracle,
-    ("assets", "oracle", "staked_ratio"): models.StakedRatioOracle,
-    ("venues", "uniswap_v2"): models.UniswapV2Venue,
-    ("venues", "uniswap_v3"): models.UniswapV3Venue,
+    ("assets",): universe.Asset,
+    ("assets", "oracle", "chainlink"): universe.ChainlinkOracle,
+    ("assets", "oracle", "staked_ratio"): universe.StakedRatioOracle,
+    ("venues", "uniswap_v2"): universe.UniswapV2Venue,
+    ("venues", "uniswap_v3"): universe.UniswapV3Venue,
     ("objective",): models.MeanVarianceObjective,
     ("objective", "covariance", "ewma"): models.EwmaCovariance,
     ("objective", "covariance", "ledoit_wolf"): models.LedoitWolfCovariance,

@@ -7,201 +7,29 @@ chain accepts, the optimiser can satisfy and whose fees cover its oracle's error
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from decimal import Decimal, InvalidOperation
-from fractions import Fraction
 from functools import cached_property
 from math import ceil
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from eth_utils.address import is_checksum_address, is_hex_address, to_checksum_address
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    model_validator,
-)
-from pydantic_core import PydanticCustomError
+from pydantic import BeforeValidator, Field, model_validator
 
 from offchain.mandate.limits import OracleFeed, VaultLimits
+from offchain.mandate.universe import (
+    FULL_BPS,
+    Asset,
+    Bps,
+    Positive,
+    Section,
+    UniswapV2Venue,
+    UniswapV3Venue,
+    VenueSection,
+    as_tuple,
+    refusal,
+    repeated,
+)
 
-ZERO_ADDRESS = "0x" + "0" * 40
-FULL_BPS = 10_000
 MAX_ASSETS = 16
 MAX_LEGS = 16
-UNISWAP_V3_FEE_TIERS = (100, 500, 3000, 10000)
-
-
-def refusal(field: str, value: object, allowed: str) -> PydanticCustomError:
-    """Build the error for a rule between fields; `field` is relative to the model that raises it."""
-    return PydanticCustomError("mandate", "{allowed}", {"field": field, "value": value, "allowed": allowed})
-
-
-def _checksum(value: str) -> str:
-    if not is_hex_address(value) or not value.startswith("0x"):
-        raise PydanticCustomError("address", "must be an address: 0x and 40 hexadecimal digits")
-    if int(value, 16) == 0:
-        raise PydanticCustomError("address", "must not be the zero address")
-    if not is_checksum_address(value):
-        right = to_checksum_address(value)
-        raise PydanticCustomError("address", "must be checksummed (EIP-55): {right}", {"right": right})
-    return value
-
-
-def _decimal(value: object) -> object:
-    """Read a typed number digit by digit, so that 0.95 is not 0.9499999999999999556."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
-        return value
-    try:
-        return Decimal(str(value))
-    except InvalidOperation:
-        return value
-
-
-def _tuple(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
-
-
-Address = Annotated[str, AfterValidator(_checksum)]
-Bps = Annotated[int, Field(ge=0, le=FULL_BPS)]
-Usd = Annotated[Decimal, BeforeValidator(_decimal), Field(gt=0, lt=10**12, decimal_places=18)]
-Seconds = Annotated[int, Field(gt=0, le=30 * 86_400)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
-class Section(BaseModel):
-    """Base of every section: immutable, exact types, no unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class _Oracle(Section):
-    feed: Address
-    heartbeat_s: Seconds
-    deviation_bps: Annotated[int, Field(gt=0, le=1000)]
-    min_price_usd: Usd
-    max_price_usd: Usd
-
-    @model_validator(mode="after")
-    def _ordered(self) -> _Oracle:
-        if self.min_price_usd >= self.max_price_usd:
-            raise refusal(
-                "min_price_usd",
-                str(self.min_price_usd),
-                f"must be less than max_price_usd ({self.max_price_usd})",
-            )
-        return self
-
-
-class ChainlinkOracle(_Oracle):
-    """A Chainlink feed that quotes the asset in USD."""
-
-    kind: Literal["chainlink"]
-
-    @property
-    def error(self) -> Fraction:
-        """How far the market may stand from the feed before the feed must move, as a fraction."""
-        return Fraction(self.deviation_bps, FULL_BPS)
-
-
-class StakedRatioOracle(_Oracle):
-    """A wrapped staking token: `ratio_source.stEthPerToken()` x `feed` (in ether) x `base_feed` (ether in USD).
-
-    `heartbeat_s` and `deviation_bps` describe `feed`; the bounds are those of the final USD price.
-    """
-
-    kind: Literal["staked_ratio"]
-    ratio_source: Address
-    base_feed: Address
-    base_heartbeat_s: Seconds
-    base_deviation_bps: Annotated[int, Field(gt=0, le=1000)]
-
-    @property
-    def error(self) -> Fraction:
-        """Both feeds may stand at their threshold at once, so their errors compound."""
-        market = Fraction(self.deviation_bps, FULL_BPS)
-        base = Fraction(self.base_deviation_bps, FULL_BPS)
-        return (1 + market) * (1 + base) - 1
-
-
-Oracle = Annotated[ChainlinkOracle | StakedRatioOracle, Field(discriminator="kind")]
-
-
-class Asset(Section):
-    """One token of the universe, how much of it may be held, and who says what it is worth."""
-
-    symbol: Annotated[str, Field(pattern=r"^[A-Za-z0-9.+-]{1,12}$")]
-    address: Address
-    decimals: Annotated[int, Field(ge=0, le=18)]
-    min_weight_bps: Bps
-    max_weight_bps: Bps
-    benchmark_weight_bps: Bps
-    oracle: Oracle
-
-    @model_validator(mode="after")
-    def _bounds(self) -> Asset:
-        low, high = self.min_weight_bps, self.max_weight_bps
-        if low > high:
-            raise refusal("min_weight_bps", low, f"must be at most max_weight_bps ({high})")
-        if not low <= self.benchmark_weight_bps <= high:
-            raise refusal(
-                "benchmark_weight_bps",
-                self.benchmark_weight_bps,
-                f"must be between {low} and {high}, its bounds",
-            )
-        return self
-
-    @property
-    def oracle_feed(self) -> OracleFeed:
-        """The price oracle's constructor argument for this asset."""
-        oracle = self.oracle
-        staked = isinstance(oracle, StakedRatioOracle)
-        return OracleFeed(
-            kind=int(staked),
-            feed=oracle.feed,
-            heartbeat=oracle.heartbeat_s,
-            min_price=int(Fraction(oracle.min_price_usd) * 10**18),
-            max_price=int(Fraction(oracle.max_price_usd) * 10**18),
-            token_decimals=self.decimals,
-            ratio_source=oracle.ratio_source if isinstance(oracle, StakedRatioOracle) else ZERO_ADDRESS,
-            base_feed=oracle.base_feed if isinstance(oracle, StakedRatioOracle) else ZERO_ADDRESS,
-            base_heartbeat=oracle.base_heartbeat_s if isinstance(oracle, StakedRatioOracle) else 0,
-        )
-
-
-def _known_tier(tier: int) -> int:
-    if tier not in UNISWAP_V3_FEE_TIERS:
-        raise PydanticCustomError("tier", "must be one of 100, 500, 3000, 10000 (parts per million)")
-    return tier
-
-
-class UniswapV2Venue(Section):
-    """Constant-product pairs of the universe."""
-
-    kind: Literal["uniswap_v2"]
-
-
-class UniswapV3Venue(Section):
-    """Concentrated-liquidity pools of the universe, at these fee tiers (parts per million)."""
-
-    kind: Literal["uniswap_v3"]
-    fee_tiers: Annotated[
-        tuple[Annotated[int, AfterValidator(_known_tier)], ...],
-        BeforeValidator(_tuple),
-        Field(min_length=1),
-    ]
-
-    @model_validator(mode="after")
-    def _distinct(self) -> UniswapV3Venue:
-        index = _repeated(self.fee_tiers)
-        if index is not None:
-            raise refusal(f"fee_tiers[{index}]", self.fee_tiers[index], "already listed; list each tier once")
-        return self
-
-
-VenueSection = Annotated[UniswapV2Venue | UniswapV3Venue, Field(discriminator="kind")]
 
 
 class EwmaCovariance(Section):
@@ -317,10 +145,10 @@ class Mandate(Section):
     base_asset: str
     assets: Annotated[
         tuple[Asset, ...],
-        BeforeValidator(_tuple),
+        BeforeValidator(as_tuple),
         Field(min_length=2, max_length=MAX_ASSETS),
     ]
-    venues: Annotated[tuple[VenueSection, ...], BeforeValidator(_tuple), Field(min_length=1)]
+    venues: Annotated[tuple[VenueSection, ...], BeforeValidator(as_tuple), Field(min_length=1)]
     objective: MeanVarianceObjective
     limits: Limits
     fees: Fees
@@ -332,7 +160,7 @@ class Mandate(Section):
             ("symbol", [asset.symbol.upper() for asset in self.assets]),
             ("address", [asset.address for asset in self.assets]),
         ):
-            index = _repeated(values)
+            index = repeated(values)
             if index is not None:
                 asset = self.assets[index]
                 raise refusal(f"assets[{index}].{field}", getattr(asset, field), "already listed; list each asset once")
@@ -343,7 +171,7 @@ class Mandate(Section):
                 self.base_asset,
                 f"must be the symbol of one of the assets: {', '.join(symbols)}",
             )
-        index = _repeated([venue.kind for venue in self.venues])
+        index = repeated([venue.kind for venue in self.venues])
         if index is not None:
             raise refusal(f"venues[{index}].kind", self.venues[index].kind, "already listed; list each kind once")
         return self
@@ -458,13 +286,3 @@ class Mandate(Section):
             weights[asset.symbol] += extra
             free -= extra
         return ceil(sum(weights[symbol] * gains[symbol] for symbol in weights))
-
-
-def _repeated(values: Iterable[Any]) -> int | None:
-    """Index of the first value that occurred before."""
-    seen: set[Any] = set()
-    for index, value in enumerate(values):
-        if value in seen:
-            return index
-        seen.add(value)
-    return None

@@ -30,7 +30,8 @@ from dataclasses import dataclass, fields
 
 from offchain.errors import PlimsollError
 from offchain.mandate.limits import OracleFeed, VaultLimits
-from offchain.mandate.models import FULL_BPS, Mandate
+from offchain.mandate.models import Mandate
+from offchain.mandate.universe import FULL_BPS
 
 _HIGHER_IS_TIGHTER = frozenset({"min_weights_bps", "entry_fee_bps", "exit_fee_bps"})
 
