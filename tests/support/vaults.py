@@ -102,7 +102,9 @@ def default_roles(delay: int = 2 * DAY) -> Roles:
     )
 
 
-def deploy_vault(sandbox: Sandbox, file: Path = BLUE_CHIP, salt: bytes = b"", roles: Roles | None = None) -> DeployedVault:
+def deploy_vault(
+    sandbox: Sandbox, file: Path = BLUE_CHIP, salt: bytes = b"", roles: Roles | None = None
+) -> DeployedVault:
     """Deploy the vault of a mandate file through the sandbox's deployer."""
     web3 = Web3(HTTPProvider(sandbox.rpc_url))
     mandate = load_mandate(file)
