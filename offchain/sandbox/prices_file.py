@@ -1,34 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Price history from CSV files in the long format: one row a time and symbol.
-
-A file, gzipped or not, has a header with a time column (``time``, ``date`` or ``timestamp``: ISO 8601 in UTC, or
-Unix seconds or milliseconds), a ``symbol`` column, and either bars (``open`` and usually ``high``, ``low``,
-``close``) or one price column (``price``, ``close`` or ``USD_price``). Further columns are ignored. Rows of one
-symbol come in order of time; symbols may be interleaved or follow each other.
+"""The market's price path from recorded files in the long format (`offchain.risk.prices`).
 
 A bar counts with its opening price at its opening time, which is what was known then.
 """
 
 from __future__ import annotations
 
-import csv
-import gzip
 import math
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
-from offchain.errors import PlimsollError
+from offchain.risk.prices import PriceFileError, PriceSeries, read_series
 from offchain.sandbox.paths import MARKET_SYMBOLS, FloatArray, IntArray, PricePath
 
-TIME_COLUMNS = ("time", "timestamp", "date")
-BAR_COLUMNS = ("open", "high", "low", "close")
-PRICE_COLUMNS = ("open", "price", "close", "USD_price")
+__all__ = ["GAP_LIMIT", "PriceFileError", "PriceSeries", "load_path", "read_series"]
+
 GAP_LIMIT = 10.0
 """Longest distance between rows that is not a gap, in multiples of the series' median distance."""
 
@@ -36,90 +25,6 @@ ALIASES: dict[str, str] = {"WETH": "ETH", "WBTC": "BTC", "STETH": "stETH", "stet
 """Names in files for the driver's symbols; a series under the driver's own name comes first."""
 ONE_DOLLAR = ("USDC", "USDT", "DAI")
 """Held at one dollar where no file has a series."""
-
-
-class PriceFileError(PlimsollError):
-    """A price file that cannot be used.
-
-    Attributes
-    ----------
-    file
-        The file as it was named.
-    row
-        Row number as an editor shows it (the header is row 1); None when the file as a whole is at fault.
-    column
-        The column at fault, where there is one.
-    value
-        What stood there.
-    """
-
-    def __init__(
-        self, file: str | Path, problem: str, *, row: int | None = None, column: str | None = None,
-        value: str | None = None,
-    ) -> None:  # fmt: skip
-        self.file, self.row, self.column, self.value = str(file), row, column, value
-        place = self.file + (f", row {row}" if row is not None else "") + (f", column {column}" if column else "")
-        super().__init__(f"{place}: {problem}")
-
-
-@dataclass(frozen=True, eq=False)
-class PriceSeries:
-    """One symbol's rows as a file has them.
-
-    Attributes
-    ----------
-    timestamps
-        Shape (T,), Unix seconds, strictly increasing.
-    prices
-        Shape (T,), USD per whole token.
-    rows
-        Shape (T,), row numbers in the file.
-    """
-
-    file: str
-    symbol: str
-    timestamps: FloatArray
-    prices: FloatArray
-    rows: IntArray
-
-
-def read_series(file: str | Path) -> dict[str, PriceSeries]:
-    """Read every series of a file.
-
-    Returns
-    -------
-    dict
-        Series by the symbol the file uses.
-
-    Raises
-    ------
-    PriceFileError
-        On an unreadable file, a missing column, or a row that is short, out of order, repeated, or without a
-        positive finite price.
-    """
-    path = Path(file)
-    collected: dict[str, tuple[list[float], list[float], list[int]]] = {}
-    try:
-        with _open(path) as handle:
-            for row, symbol, time, price, text in _rows(path, handle):
-                times, prices, rows = collected.setdefault(symbol, ([], [], []))
-                if times and time <= times[-1]:
-                    problem = "repeats the time of" if time == times[-1] else "is earlier than"
-                    raise PriceFileError(
-                        path, f"{symbol} at {text} {problem} row {rows[-1]}; sort the rows and drop duplicates",
-                        row=row, column="time", value=text,
-                    )  # fmt: skip
-                times.append(time)
-                prices.append(price)
-                rows.append(row)
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
-        raise PriceFileError(path, f"cannot be read as CSV ({error})") from error
-    if not collected:
-        raise PriceFileError(path, "has a header but no rows")
-    return {
-        symbol: PriceSeries(str(path), symbol, np.array(times), np.array(prices), np.array(rows, dtype=np.int64))
-        for symbol, (times, prices, rows) in collected.items()
-    }
 
 
 def load_path(
@@ -189,82 +94,10 @@ def load_path(
             columns[symbol] = np.ones(grid.size)
         else:
             raise PriceFileError(
-                ", ".join(map(str, names)), f"no series of {symbol} covers {_iso(window[0])} to {_iso(window[1])}; add a "
-                "file that does, or name a substitute",
+                ", ".join(map(str, names)), f"no series of {symbol} covers {_iso(window[0])} to {_iso(window[1])}; "
+                "add a file that does, or name a substitute",
             )  # fmt: skip
     return PricePath(MARKET_SYMBOLS, grid, np.column_stack([columns[symbol] for symbol in MARKET_SYMBOLS]))
-
-
-def _open(path: Path) -> IO[str]:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8", newline="")
-    return path.open(encoding="utf-8", newline="")
-
-
-def _rows(path: Path, handle: IO[str]) -> Iterator[tuple[int, str, float, float, str]]:
-    """Yield (row number, symbol, Unix seconds, price, time as written) for every data row."""
-    reader = csv.reader(handle)
-    header = [name.strip() for name in next(reader, [])]
-    if not header:
-        raise PriceFileError(path, "is empty; expected a header with time, symbol and a price")
-    time_at = _find(path, header, TIME_COLUMNS, "time")
-    symbol_at = _find(path, header, ("symbol",), "symbol")
-    price_at = _find(path, header, PRICE_COLUMNS, "price")
-    checked = sorted({price_at} | {header.index(name) for name in BAR_COLUMNS if name in header})
-    for cells in reader:
-        if not cells:
-            continue
-        row = reader.line_num
-        if len(cells) != len(header):
-            raise PriceFileError(path, f"has {len(cells)} cells where the header has {len(header)}", row=row)
-        text, symbol = cells[time_at].strip(), cells[symbol_at].strip()
-        if not symbol:
-            raise PriceFileError(path, "the symbol is missing", row=row, column="symbol", value="")
-        time = _time(text)
-        if time is None:
-            raise PriceFileError(
-                path, f"{text!r} is not a time; write ISO 8601 in UTC or Unix time", row=row, column=header[time_at],
-                value=text,
-            )  # fmt: skip
-        price = 0.0
-        for at in checked:
-            value = _price(cells[at])
-            if value is None:
-                raise PriceFileError(
-                    path, f"{cells[at]!r} is not a positive price ({symbol} at {text})", row=row, column=header[at],
-                    value=cells[at],
-                )  # fmt: skip
-            price = value if at == price_at else price
-        yield row, symbol, time, price, text
-
-
-def _find(path: Path, header: list[str], names: Sequence[str], what: str) -> int:
-    for name in names:
-        if name in header:
-            return header.index(name)
-    raise PriceFileError(path, f"has no {what} column; expected {' or '.join(names)}, found {', '.join(header)}", row=1)
-
-
-def _time(text: str) -> float | None:
-    try:
-        number = float(text)
-    except ValueError:
-        try:
-            moment = datetime.fromisoformat(text)
-        except ValueError:
-            return None
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    if not math.isfinite(number) or number < 0:
-        return None
-    return number / 1_000.0 if number > 1e11 else number
-
-
-def _price(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) and value > 0 else None
 
 
 def _named(series: PriceSeries, symbol: str) -> bool:
