@@ -84,13 +84,12 @@ class OrderWatch:
 
     def _watch_included(self, row: OrderRecord, finalized: int) -> OrderRecord | None:
         assert row.settlement is not None
-        if self._node.block_hash(row.settlement.block_number) != row.settlement.block_hash:
-            log.warning("settlement lost with its block", order=row.digest, block=row.settlement.block_number)
-            row = self._journal.advance_order(
-                row.id, State.BROADCAST, f"block {row.settlement.block_number} was lost", settlement=None
-            )
+        block = row.settlement.block_number
+        if self._node.block_hash(block) != row.settlement.block_hash:
+            log.warning("settlement lost with its block", order=row.digest, block=block)
+            row = self._journal.advance_order(row.id, State.BROADCAST, f"block {block} was lost", settlement=None)
             return self._include(row) or row
-        if row.settlement.block_number <= finalized:
+        if block <= finalized:
             return self._close(row, State.FINAL, row.detail)
         return None
 

@@ -32,7 +32,7 @@ class State(StrEnum):
     EXPIRED = "EXPIRED"
     """A finalised block passed the deadline."""
     REVERTED = "REVERTED"
-    """Failed in simulation (never signed), or its transaction failed; a signed order stays open."""
+    """Failed in simulation, or its transaction failed; once it is signed an order stays open all the same."""
 
 
 class IllegalTransition(PlimsollError):
@@ -45,7 +45,7 @@ ORDER_STEPS: Mapping[State, frozenset[State]] = {
     State.PLANNED: frozenset({State.SIMULATED, State.REVERTED, State.CANCELLED}),
     State.SIMULATED: frozenset({State.SIGNED, State.REVERTED, State.CANCELLED}),
     # A signed order may be settled by anyone who sees it, hence INCLUDED from everywhere.
-    State.SIGNED: frozenset({State.BROADCAST, State.INCLUDED}) | _CLOSED,
+    State.SIGNED: frozenset({State.BROADCAST, State.INCLUDED, State.REVERTED}) | _CLOSED,
     State.BROADCAST: frozenset({State.INCLUDED, State.REVERTED}) | _CLOSED,
     State.REVERTED: frozenset({State.BROADCAST, State.INCLUDED}) | _CLOSED,
     # Back to BROADCAST when its block is lost in a reorganisation.

@@ -103,7 +103,12 @@ class Submitter:
         return [row for row in moved if row is not None]
 
     def send(self, job: Job, head: Block) -> TransactionRecord | None:
-        """Sign, journal and broadcast at the account's next nonce, replacing what waits there.
+        """Prepare a transaction and broadcast it; `None` as from `prepare`."""
+        row = self.prepare(job, head)
+        return None if row is None else self.broadcast(row)
+
+    def prepare(self, job: Job, head: Block) -> TransactionRecord | None:
+        """Sign and journal a transaction at the account's next nonce, where it replaces what waits.
 
         Returns
         -------
@@ -119,7 +124,7 @@ class Submitter:
             log.warning("fees above the ceiling", purpose=job.purpose, next_base_fee=history.next_base_fee)
             return None
         raw = self._payer.sign_transaction(self._fields(job, nonce, fees))
-        row = self._journal.store_transaction(
+        return self._journal.store_transaction(
             raw,
             purpose=job.purpose,
             order=job.order,
@@ -130,7 +135,6 @@ class Submitter:
             priority_fee=fees.priority_fee,
             block_number=head.number,
         )
-        return self.broadcast(row)
 
     def broadcast(self, row: TransactionRecord) -> TransactionRecord:
         """Broadcast a journaled transaction, for the first time or again.
@@ -156,9 +160,10 @@ class Submitter:
             return self.send(job, head) or self._rebroadcast(row)
         return self._rebroadcast(row)
 
-    def void(self, head: Block) -> TransactionRecord | None:
-        """Take the nonce of what waits with a transfer of nothing, so that it is never mined."""
-        return self.send(Job(Purpose.VOID, self.account, b"", VOID_GAS), head)
+    @property
+    def void_job(self) -> Job:
+        """A transfer of nothing to oneself: in the place of what waits it keeps that from being mined."""
+        return Job(Purpose.VOID, self.account, b"", VOID_GAS)
 
     def _rebroadcast(self, row: TransactionRecord) -> TransactionRecord:
         if row.state is State.BROADCAST and self._node.knows_transaction(row.hash):

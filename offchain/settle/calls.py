@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calldata of the vault functions that the keeper uses, and the vault's events.
+"""Calldata of the functions that the keeper uses on a vault and its mandate contract, and their events.
 
 Signatures are spelled out so that what is signed and sent can be read here; a
 test compares every selector with the compiled ABI.
@@ -28,6 +28,7 @@ TRIP = "trip()"
 HASH_ORDER = f"hash_order({ORDER})"
 ORDER_NONCE = "order_nonce()"
 IS_SIGNER = "is_signer(address)"
+MANDATE = "mandate()"
 EIP712_DOMAIN = "eip712Domain()"
 
 SETTLED = "Settled(bytes32,uint256,address,bytes32,uint256,uint256,uint256,uint256,uint256,uint256,uint256,uint256[],uint256[])"

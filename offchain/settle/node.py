@@ -104,6 +104,13 @@ class Node:
         except RpcError as error:
             raise as_revert(error) or error from None
 
+    def estimate_gas(self, to: str, calldata: bytes, *, sender: str) -> int:
+        """Gas a transaction would use; `Reverted` when the contract refuses it."""
+        try:
+            return self._ask(_integer, "eth_estimateGas", call_fields(to, calldata, sender))
+        except RpcError as error:
+            raise as_revert(error) or error from None
+
     def fee_history(self, blocks: int, percentile: float) -> FeeHistory:
         """Fees of recent blocks; empty ones do not count for the priority fee."""
         return self._ask(_fee_history, "eth_feeHistory", hex(blocks), "latest", [percentile])

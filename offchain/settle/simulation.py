@@ -14,7 +14,7 @@ from typing import Any
 
 from offchain.market.rpc import RpcError
 from offchain.settle.calls import SETTLED, SettledEvent, decode_settled, encode_settle, encode_signed, topic
-from offchain.settle.node import Node, Reverted, as_revert, call_fields, is_unsupported, revert_reason
+from offchain.settle.node import Node, as_revert, call_fields, is_unsupported, revert_reason
 from offchain.settle.order import Order, SignedOrder
 
 TRANSACTION_GAS_CAP = 2**24
@@ -41,7 +41,12 @@ class SimulationResult:
     @property
     def gas_limit(self) -> int:
         """Gas to send along: refunds and time-weighted storage make the exact figure too small."""
-        return min(self.gas_used * 3 // 2 + _ADDED_GAS, TRANSACTION_GAS_CAP)
+        return padded_gas(self.gas_used)
+
+
+def padded_gas(gas_used: int) -> int:
+    """Gas to send along with a transaction that used so much when it was tried."""
+    return min(gas_used * 3 // 2 + _ADDED_GAS, TRANSACTION_GAS_CAP)
 
 
 def simulate_order(node: Node, vault: str, order: Order, signer: str, *, sender: str) -> SimulationResult:
@@ -110,12 +115,3 @@ def _by_estimate(node: Node, fields: dict[str, str], overrides: dict[str, dict[s
             raise
         return SimulationResult(False, refusal.reason, 0, None)
     return SimulationResult(True, "", node.client.quantity(gas, "eth_estimateGas"), None)
-
-
-def trip_would_succeed(node: Node, vault: str, calldata: bytes, *, sender: str) -> tuple[bool, str]:
-    """Whether the breaker's condition holds now, and if not, the vault's words."""
-    try:
-        node.call(vault, calldata, sender=sender)
-    except Reverted as refusal:
-        return False, refusal.reason
-    return True, ""

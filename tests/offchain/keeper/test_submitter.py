@@ -137,7 +137,7 @@ def test_what_is_urgent_is_sent_above_the_settlements_ceiling(chain, journal, su
 
 def test_void_takes_the_nonce_of_what_waits(chain, journal, submitter):
     first = submitter.send(SETTLE, chain.node.head())
-    void = submitter.void(chain.node.head())
+    void = submitter.send(submitter.void_job, chain.node.head())
     chain.mine()
     watch(chain, submitter)
 

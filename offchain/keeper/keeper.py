@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The keeper: watches a vault, plans, signs and settles.
+
+Every new block it first learns what became of what it sent, then guards the breaker,
+then looks after what waits to be mined. When the mandate's interval has passed on the
+chain's clock and nothing is under way it decides anew:
+
+    snapshot -> forecast -> plan -> order -> simulate -> sign -> journal -> send
+
+and the blocks that follow do the rest: watch, replace, reconcile. All state is in the
+journal and on the chain, so that a keeper that dies goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import structlog
+from eth_utils.address import to_checksum_address
+
+from offchain.errors import PlimsollError
+from offchain.keeper.breaker_watch import BreakerWatch
+from offchain.keeper.checks import check_before_start, check_fresh
+from offchain.keeper.dispatch import Dispatch
+from offchain.keeper.history_chunks import encode_history
+from offchain.keeper.journal import Journal
+from offchain.keeper.pipeline import deliberate, plan_to_json
+from offchain.keeper.records import Decision
+from offchain.keeper.reorganisation import Ancestry
+from offchain.keeper.report import TickReport
+from offchain.keeper.submitter import Submitter
+from offchain.mandate import Mandate, tighter_limits
+from offchain.market import codec
+from offchain.market.history import HistoryReader, PriceHistory
+from offchain.market.pools import discover_pools
+from offchain.market.reader import read_snapshot
+from offchain.market.rpc import NodeClient, NodeError
+from offchain.market.snapshot import Block, Snapshot
+from offchain.settle.accounts import TransactionSigner
+from offchain.settle.compile import compile_order, gwei
+from offchain.settle.development import is_sandbox
+from offchain.settle.fees import FeePolicy
+from offchain.settle.node import Node
+from offchain.settle.reconcile import compare
+from offchain.settle.signing import OrderSigner
+
+MINUTE = 60
+_LONGEST_BACKOFF = 30.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class KeeperSettings:
+    """What is the operator's to choose, not the mandate's."""
+
+    poll_seconds: float = 1.0
+    """Between two looks at the head."""
+    max_head_age: float | None = 180.0
+    """Seconds after which the chain counts as standing still; not applied on a sandbox, whose clock is its own."""
+    patience: int = 3
+    """Blocks before a waiting transaction is replaced."""
+    urgency: int = 4
+    """How many times a settlement's fee ceilings a trip may pay."""
+
+
+class Keeper:
+    """One vault's keeper. Construction checks everything and sends nothing.
+
+    Parameters
+    ----------
+    client
+        Node to read from and send to.
+    vault
+        Address of the vault.
+    mandate
+        The file the vault was deployed from.
+    payer
+        Pays for gas.
+    signer
+        Signs orders; the vault must know it.
+    journal
+        Opened for this vault and chain.
+    pause
+        Called while waiting for a block; by default sleeps `KeeperSettings.poll_seconds`.
+    history_reader
+        Where past prices come from; by default the feeds, cached.
+
+    Raises
+    ------
+    PlimsollError
+        See `check_before_start`.
+    """
+
+    def __init__(
+        self,
+        client: NodeClient,
+        vault: str,
+        mandate: Mandate,
+        *,
+        payer: TransactionSigner,
+        signer: OrderSigner,
+        journal: Journal,
+        settings: KeeperSettings | None = None,
+        pause: Callable[[], object] | None = None,
+        history_reader: HistoryReader | None = None,
+    ) -> None:
+        self.settings = settings or KeeperSettings()
+        self.vault = to_checksum_address(vault)
+        self.mandate = mandate
+        self.journal = journal
+        self.stopping = threading.Event()
+        self._client = client
+        self._node = Node(client)
+        identity = check_before_start(self._node, self.vault, mandate, signer=signer.address, payer=payer.address)
+        submitter = Submitter(
+            self._node,
+            journal,
+            payer,
+            mandate.chain_id,
+            policy=_fee_policy(mandate, 1),
+            urgent_policy=_fee_policy(mandate, self.settings.urgency),
+            patience=self.settings.patience,
+        )
+        breaker = BreakerWatch(self._node, submitter, identity.mandate_contract)
+        self._dispatch = Dispatch(self._node, journal, submitter, breaker, signer, identity.domain)
+        self._pools = discover_pools(client, mandate)
+        self._history = history_reader or HistoryReader(client, mandate)
+        self._pause = pause or (lambda: self.stopping.wait(self.settings.poll_seconds))
+        self._max_head_age = None if is_sandbox(self._node) else self.settings.max_head_age
+        self._ancestry = Ancestry(self._node)
+        self._mandate_json = mandate.model_dump_json()
+        self._last_problem = ""
+
+    def recover(self) -> None:
+        """Bring the journal up to date with the chain; comes before everything else."""
+        self._dispatch.recover()
+        self.on_block(self._node.head())
+        open_orders = len(self.journal.open_orders())
+        log.info("started", vault=self.vault, node=self._client.url, pools=len(self._pools), open_orders=open_orders)
+
+    def run(self, report: Callable[[TickReport], None] = lambda report: None) -> None:
+        """Follow the chain until `stopping` is set; `report` is called after every decision.
+
+        A node that fails is asked again, with growing pauses; the journal makes that safe.
+        """
+        self.recover()
+        backoff = self.settings.poll_seconds
+        seen = ""
+        while not self.stopping.is_set():
+            try:
+                head = self._node.head()
+                if head.hash != seen:
+                    self.on_block(head)
+                    if self.due(head):
+                        report(self.decide(head))
+                    seen = head.hash
+            except NodeError as error:
+                log.warning("node failed", error=str(error), again_in=backoff)
+                self.stopping.wait(backoff)
+                backoff = min(2 * backoff, _LONGEST_BACKOFF)
+            else:
+                backoff = self.settings.poll_seconds
+                self._pause()
+        log.info("stopped", vault=self.vault)
+
+    def tick(self) -> TickReport:
+        """Finish what is under way, decide now, and follow what was sent until its fate is known."""
+        return self.follow(self.decide(self.settle_down()))
+
+    def due(self, head: Block) -> bool:
+        """Whether nothing is under way and a new interval has begun, on the chain's clock, since the last tick."""
+        interval = self.mandate.execution.interval_minutes * MINUTE
+        last = self.journal.last_tick_timestamp()
+        return (last is None or head.timestamp // interval > last // interval) and self._dispatch.idle(head)
+
+    def on_block(self, head: Block) -> None:
+        """Do for a new block all that is not deciding."""
+        self._ancestry.observe(head)
+        self._dispatch.on_block(head)
+
+    def settle_down(self) -> Block:
+        """Follow the chain until nothing is under way, or `stopping` is set; returns the head then."""
+        seen = ""
+        while True:
+            head = self._node.head()
+            if head.hash == seen:
+                self._pause()
+            else:
+                self.on_block(head)
+                seen = head.hash
+            if self._dispatch.idle(head) or self.stopping.is_set():
+                return head
+
+    def decide(self, head: Block) -> TickReport:
+        """Plan at the newest block and send what the plan wants, without waiting for it.
+
+        Whatever makes planning impossible is a refusal, not an error; only a node that
+        fails raises.
+        """
+        try:
+            check_fresh(head, self._max_head_age)
+            snapshot = read_snapshot(self._client, self.vault, self.mandate, self._pools)
+            history = self._history.read(snapshot.block)
+        except NodeError:
+            raise
+        except PlimsollError as problem:
+            # Nothing worth recording was read; the next block tries again.
+            self._tell_once(str(problem), head.number)
+            return TickReport(Decision.REFUSE, str(problem), head.number)
+        return self._act(snapshot, history)
+
+    def follow(self, report: TickReport) -> TickReport:
+        """Wait until nothing is under way and complete a report with what became of its order."""
+        if report.order is None:
+            return report
+        self.settle_down()
+        order = self.journal.order(report.order.id)
+        if order.settlement is None or report.plan is None:
+            return replace(report, order=order)
+        snapshot = codec.from_json(self.journal.tick(order.tick).snapshot)
+        outcome = compare(report.plan, snapshot.value, order.settlement)
+        return replace(report, order=order, settlement=order.settlement, outcome=outcome)
+
+    def _act(self, snapshot: Snapshot, history: PriceHistory) -> TickReport:
+        number = snapshot.block.number
+        plan = None
+        try:
+            tighter_limits(self.mandate, snapshot.vault.limits)
+            plan = deliberate(snapshot, history, self.mandate)
+        except PlimsollError as problem:
+            decision, reason = Decision.REFUSE, str(problem)
+            self._tell_once(reason, number)
+        else:
+            decision, reason = (Decision.SETTLE if plan.trades else Decision.HOLD), str(plan.reason)
+            self._last_problem = ""
+            log.info("decided", decision=decision, reason=reason, block=number, legs=len(plan.legs))
+        tick = self.journal.record_tick(
+            block_number=number,
+            block_hash=snapshot.block.hash,
+            block_timestamp=snapshot.block.timestamp,
+            mandate=self._mandate_json,
+            snapshot=codec.to_json(snapshot),
+            history=encode_history(history),
+            plan=None if plan is None else plan_to_json(plan),
+            decision=decision,
+            reason=reason,
+        )
+        if plan is None or not plan.trades:
+            return TickReport(decision, reason, number, tick, plan)
+        order = self._dispatch.place(tick, compile_order(plan, snapshot, self.mandate), snapshot.block)
+        return TickReport(decision, reason, number, tick, plan, order)
+
+    def _tell_once(self, problem: str, block: int) -> None:
+        if problem != self._last_problem:
+            log.warning("refused to plan", why=problem, block=block)
+        self._last_problem = problem
+
+
+def _fee_policy(mandate: Mandate, times: int) -> FeePolicy:
+    execution = mandate.execution
+    return FeePolicy(
+        max_base_fee=gwei(execution.max_base_fee_gwei) * times,
+        max_priority_fee=gwei(execution.max_priority_fee_gwei) * times,
+    )

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From what is known to what should be done: the line that live keeper and replay share."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import numpy as np
+
+from offchain.allocate import make_plan
+from offchain.allocate.plan import Plan
+from offchain.forecast import make_forecast
+from offchain.mandate import Mandate
+from offchain.market.history import PriceHistory
+from offchain.market.snapshot import Snapshot
+
+
+def deliberate(snapshot: Snapshot, history: PriceHistory, mandate: Mandate) -> Plan:
+    """Forecast and plan; the same arguments give the same plan, to the bit."""
+    return make_plan(snapshot, make_forecast(snapshot, history, mandate), mandate)
+
+
+def plan_to_json(plan: Plan) -> str:
+    """Encode a plan; equal plans give equal text, and floats are written exactly."""
+    return json.dumps(dataclasses.asdict(plan), separators=(",", ":"), default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise TypeError(f"a plan holds a {type(value).__name__}, which JSON does not know")
