@@ -7,19 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from offchain.route.demand import Demand, FloatArray
 from offchain.route.errors import InvalidAmountError, RouteNotFoundError
-from offchain.route.flow import Demand, Flow, solve_flow
+from offchain.route.flow import Flow, solve_flow
 from offchain.route.gas import GasPrice
 from offchain.route.leg import PlannedLeg
 from offchain.route.pool import Pool
 
-FloatArray = NDArray[np.float64]
-
 MAX_LEGS = 16
 STIFFNESS = 100.0
-"""Default: missing a change by one basis point of value costs 5e-7 of value."""
+"""Missing a change by one basis point of value counts as a loss of 5e-7 of value."""
 
 _TRICKLE = 20.0  # times its gas: legs that move less are tried together
 
@@ -35,17 +33,21 @@ class Trade:
     prices
         Reference prices, USD at 18 decimals per 10**18 base units; positive.
     changes
-        Wanted net change of each token, base units, negative to sell. Where the amounts do not
-        add up at what the pools charge, tokens miss them by their stiffness.
+        Wanted net change of each token, base units, negative to sell.
+    residual
+        Token that takes what the others leave: amounts seldom add up at what the pools charge. Its
+        own change is a consequence, not a wish.
     marginal
         Shape (n,): worth of a unit relative to its reference price; by default 1.
     stiffness
-        Shape (n,): see `Demand`; by default `STIFFNESS`. Infinite makes a change exact.
+        Shape (n,): see `Demand`; by default `STIFFNESS`, 0 for the residual. Infinite makes a
+        change exact.
     """
 
     holdings: tuple[int, ...]
     prices: tuple[int, ...]
     changes: tuple[int, ...]
+    residual: int = 0
     marginal: FloatArray | None = None
     stiffness: FloatArray | None = None
 
@@ -63,6 +65,10 @@ class Trade:
             Nothing is held, something is negative, or more is to be sold than is held.
         """
         count = len(self.holdings)
+        stiffness = self.stiffness
+        if stiffness is None:
+            stiffness = np.full(count, STIFFNESS)
+            stiffness[self.residual] = 0.0
         for index, (held, change) in enumerate(zip(self.holdings, self.changes, strict=True)):
             if held < 0 or held + change < 0:
                 raise InvalidAmountError(f"token {index}: holding {held} cannot change by {change}")
@@ -76,7 +82,7 @@ class Trade:
                 [change * price / 10**18 / value for change, price in zip(self.changes, self.prices, strict=True)]
             ),
             np.ones(count) if self.marginal is None else self.marginal,
-            np.full(count, STIFFNESS) if self.stiffness is None else self.stiffness,
+            stiffness,
         )
 
 

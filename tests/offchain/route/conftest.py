@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real Uniswap bytecode in an in-process EVM, with states written straight into storage."""
+"""Real Uniswap bytecode in an in-process EVM with states written straight into storage, and markets made by hand."""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,8 @@ from eth_abi import decode, encode
 from eth_utils import keccak, to_checksum_address
 from pyrevm import EVM
 
-from offchain.market.snapshot import UniswapV2State, UniswapV3State
+from offchain.market.snapshot import PoolState, UniswapV2State, UniswapV3State
+from offchain.route.pool import Pool, pools_from_states
 from offchain.route.tick_math import MAX_TICK, MIN_TICK, sqrt_ratio_at_tick, tick_at_sqrt_ratio
 
 ROOT = Path(__file__).parents[3]
@@ -202,3 +204,93 @@ def random_book() -> Callable[[Random, int], tuple[int, Book]]:
         return price, tuple(sorted(nets.items()))
 
     return build
+
+
+@dataclass(frozen=True)
+class Market:
+    """A small market: stock to trade with, reference prices and pools around them."""
+
+    decimals: tuple[int, ...]
+    usd: tuple[float, ...]
+    prices: tuple[int, ...]
+    pools: tuple[Pool, ...]
+
+    def amounts(self, usd: tuple[float, ...]) -> tuple[int, ...]:
+        """Base units worth that many USD of each token."""
+        return tuple(int(v / p * 10**d) for v, p, d in zip(usd, self.usd, self.decimals, strict=True))
+
+    def worth(self, amounts: tuple[int, ...]) -> float:
+        """USD of the amounts at reference prices."""
+        return sum(amount * price / 10**36 for amount, price in zip(amounts, self.prices, strict=True))
+
+
+@dataclass
+class MarketBuilder:
+    """Adds pools whose prices stand near the reference prices."""
+
+    decimals: tuple[int, ...] = (6, 18, 8, 18, 18)
+    usd: tuple[float, ...] = (1.0, 3000.0, 60000.0, 15.0, 3500.0)
+
+    def __post_init__(self) -> None:
+        self.states: list[PoolState] = []
+
+    def ratio(self, token0: int, token1: int, shift: float = 0.0) -> float:
+        per_unit = [usd / 10**d for usd, d in zip(self.usd, self.decimals, strict=True)]
+        return per_unit[token0] / per_unit[token1] * math.exp(shift)
+
+    def v2(self, token0: int, token1: int, depth_usd: float, shift: float = 0.0) -> MarketBuilder:
+        """A pair that moves by 2 % for `depth_usd`."""
+        reserve0 = int(depth_usd * 100 / self.usd[token0] * 10 ** self.decimals[token0])
+        reserve1 = int(reserve0 * self.ratio(token0, token1, shift))
+        self.states.append(UniswapV2State(self._address(), token0, token1, reserve0, reserve1))
+        return self
+
+    def v3(self, token0: int, token1: int, fee: int, depth_usd: float, shift: float = 0.0) -> MarketBuilder:
+        """A pool that moves by 2 % for `depth_usd`, with less liquidity far out."""
+        spacing = SPACINGS[fee]
+        root = math.sqrt(self.ratio(token0, token1, shift))
+        sqrt_price = int(root * 2**96)
+        tick = tick_at_sqrt_ratio(sqrt_price)
+        liquidity = int(depth_usd * 100 / self.usd[token1] * 10 ** self.decimals[token1] / root)
+        nets: dict[int, int] = {}
+        for width, share in ((1000, liquidity // 2), (20000, liquidity - liquidity // 2)):
+            low, high = (tick - width) // spacing * spacing, (tick + width) // spacing * spacing
+            nets[low] = nets.get(low, 0) + share
+            nets[high] = nets.get(high, 0) - share
+        words = MIN_TICK // spacing >> 8, MAX_TICK // spacing >> 8
+        ticks = tuple(sorted(nets.items()))
+        self.states.append(
+            UniswapV3State(self._address(), token0, token1, fee, spacing, sqrt_price, tick, liquidity, ticks, *words)
+        )
+        return self
+
+    def build(self) -> Market:
+        """The market so far."""
+        prices = tuple(int(usd * 10 ** (36 - d)) for usd, d in zip(self.usd, self.decimals, strict=True))
+        return Market(self.decimals, self.usd, prices, pools_from_states(self.states))
+
+    def _address(self) -> str:
+        return f"0x{len(self.states) + 1:040x}"
+
+
+@pytest.fixture(scope="session")
+def builder() -> type[MarketBuilder]:
+    """Builds markets by hand."""
+    return MarketBuilder
+
+
+@pytest.fixture(scope="session")
+def market() -> Market:
+    """Five tokens and thirteen pools, deep and shallow, cheap and dear."""
+    random = Random(7)
+
+    def shift() -> float:
+        return random.gauss(0, 4e-4)
+
+    build = MarketBuilder()
+    build.v3(0, 1, 500, 10e6, shift()).v3(0, 1, 3000, 3e6, shift()).v2(0, 1, 6e6, shift())
+    build.v3(2, 1, 3000, 5e6, shift()).v3(2, 1, 500, 5e6, shift()).v2(2, 1, 1e6, shift()).v3(0, 2, 500, 1e6, shift())
+    build.v3(4, 1, 500, 10e6, shift()).v3(4, 1, 3000, 3e6, shift())
+    build.v3(3, 1, 3000, 1e6, shift()).v2(3, 1, 0.5e6, shift()).v3(0, 3, 3000, 0.3e6, shift())
+    build.v3(0, 2, 3000, 2e6, shift())
+    return build.build()
