@@ -9,12 +9,14 @@ it needs when it runs.
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from offchain.errors import PlimsollError
 from offchain.keeper import commands as keeper_commands
+from offchain.sandbox import commands as sandbox_commands
 
 USER_ERROR = 2
 BUG = 1
@@ -35,6 +37,11 @@ mandate_app = typer.Typer(
 )
 app.add_typer(mandate_app, name="mandate")
 app.add_typer(keeper_commands.app, name="keeper")
+app.command(
+    epilog="Example: plimsoll plan --rpc http://127.0.0.1:8545 --vault 0x... --mandate mandates/blue-chip.yaml"
+)(keeper_commands.plan)
+app.command(epilog="Example: plimsoll replay journal.sqlite --json")(keeper_commands.replay)
+app.add_typer(sandbox_commands.app, name="sandbox")
 
 _options = {"debug": False}
 
@@ -56,6 +63,29 @@ def root(
 ) -> None:
     """Options that come before the command."""
     _options["debug"] = debug
+
+
+@mandate_app.command(epilog="Example: plimsoll mandate check mandates/blue-chip.yaml --json")
+def check(
+    file: Annotated[Path, typer.Argument(help="The mandate.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the mandate as JSON.")] = False,
+) -> None:
+    """Check a mandate and show its bounds; the first mistake is named in one line."""
+    from offchain.mandate import load_mandate
+
+    mandate = load_mandate(file)
+    if as_json:
+        typer.echo(mandate.model_dump_json(indent=2))
+        return
+    typer.echo(f"{mandate.name} ({mandate.symbol}) on chain {mandate.chain_id}, base asset {mandate.base_asset}")
+    typer.echo(f"{'asset':<8}{'min':>9}{'max':>9}{'benchmark':>11}")
+    for asset in mandate.ordered_assets:
+        bounds = (asset.min_weight_bps / 1e4, asset.max_weight_bps / 1e4, asset.benchmark_weight_bps / 1e4)
+        typer.echo(f"{asset.symbol:<8}{bounds[0]:>9.2%}{bounds[1]:>9.2%}{bounds[2]:>11.2%}")
+    limits = mandate.limits
+    typer.echo(f"Loss budget {limits.loss_capacity_bps} bps, {limits.loss_refill_bps_per_day} a day")
+    typer.echo(f"Turnover {limits.turnover_capacity_bps} bps, {limits.turnover_refill_bps_per_day} a day")
+    typer.echo(f"Breaker at {limits.drawdown_reduce_bps} and {limits.drawdown_halt_bps} bps below the peak")
 
 
 def main() -> None:

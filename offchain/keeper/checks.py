@@ -11,6 +11,7 @@ from eth_abi.exceptions import DecodingError
 from eth_utils.address import to_checksum_address
 
 from offchain.errors import PlimsollError
+from offchain.keeper.journal import Journal
 from offchain.mandate import Mandate, MandateParityError, VaultLimits, compare_with_chain
 from offchain.market.snapshot import Block
 from offchain.market.vault import read_chain_mandate
@@ -18,6 +19,9 @@ from offchain.settle.calls import EIP712_DOMAIN, IS_SIGNER, MANDATE, selector
 from offchain.settle.development import check_signer
 from offchain.settle.node import Node, Reverted
 from offchain.settle.signing import DOMAIN_VERSION, Domain
+
+REORGANISATION = 64
+"""Blocks that no reorganisation exceeds: two epochs, after which a block is final."""
 
 _DOMAIN_TYPES = ["bytes1", "string", "string", "uint256", "address", "bytes32", "uint256[]"]
 
@@ -125,7 +129,26 @@ def check_fresh(head: Block, max_age: float | None) -> None:
     age = time.time() - head.timestamp
     if max_age is not None and age > max_age:
         raise KeeperRefusal(
-            f"block {head.number} is {age:.0f} seconds old, {max_age:g} are allowed: is the node in sync, is the clock right?"
+            f"block {head.number} is {age:.0f} seconds old, {max_age:g} are allowed; "
+            "see that the node is in sync and this machine's clock right"
+        )
+
+
+def check_not_behind(head: Block, journal: Journal) -> None:
+    """Refuse a chain that ends before the journal's last decision: another chain, or a node out of sync.
+
+    A reorganisation may shorten the chain by less than `REORGANISATION` blocks.
+
+    Raises
+    ------
+    KeeperRefusal
+        When the head is lower.
+    """
+    last = journal.last_tick_block()
+    if last is not None and head.number + REORGANISATION < last[0]:
+        raise KeeperRefusal(
+            f"journal {journal.path}: its last decision was at block {last[0]}, the node is at {head.number}; "
+            "wait until it is in sync, or give --journal another file if this is another chain"
         )
 
 

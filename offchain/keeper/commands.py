@@ -1,17 +1,186 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`plimsoll keeper ...`: only typer and the standard library at the top, see `offchain.cli`."""
+"""`plimsoll keeper`, `plan` and `replay`: only typer and the standard library at the top, see `offchain.cli`."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
 import typer
+
+if TYPE_CHECKING:
+    from offchain.keeper.keeper import Keeper
+    from offchain.market.rpc import NodeClient
 
 app = typer.Typer(
     help="Run and watch the keeper, which plans, signs and settles.",
-    epilog="Example: plimsoll keeper status --journal .plimsoll/journal.sqlite --json",
+    epilog="Example: plimsoll keeper status --journal journal.sqlite --json",
     no_args_is_help=True,
 )
 
+RpcOption = Annotated[
+    str, typer.Option("--rpc", envvar="PLIMSOLL_RPC", help="URL of a node; put one with credentials into the variable.")
+]
+VaultOption = Annotated[str, typer.Option("--vault", help="Address of the vault.")]
+MandateOption = Annotated[Path, typer.Option("--mandate", help="The file the vault was deployed from.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, and nothing else.")]
 
-@app.callback()
-def root() -> None:
-    """Run and watch the keeper, which plans, signs and settles."""
+
+@app.command(
+    epilog="Example: plimsoll keeper run --rpc http://127.0.0.1:8545 --vault 0x... "
+    "--mandate mandates/blue-chip.yaml --account keeper.json --signer optimizer.json"
+)
+def run(
+    rpc: RpcOption,
+    vault: VaultOption,
+    mandate: MandateOption,
+    account: Annotated[Path, typer.Option("--account", help="Keystore file that pays for gas, and signs orders.")],
+    signer: Annotated[Path | None, typer.Option("--signer", help="Keystore file that signs orders instead.")] = None,
+    journal: Annotated[
+        Path | None,
+        typer.Option("--journal", help="Where to write the journal; by default in the user's state folder."),
+    ] = None,
+    passphrase_file: Annotated[
+        Path | None,
+        typer.Option("--passphrase-file", help="First line opens the keystores; else PLIMSOLL_PASSPHRASE or a prompt."),
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="Decide once, wait until it is settled, and end.")] = False,
+    poll: Annotated[float, typer.Option("--poll", min=0.01, help="Seconds between two looks at the head.")] = 1.0,
+    max_head_age: Annotated[
+        float, typer.Option("--max-head-age", min=0, help="Seconds after which the chain counts as stopped; 0: never.")
+    ] = 180.0,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Log more.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Keep a vault: plan, sign, settle, and trip its breaker when the condition holds."""
+    import signal
+
+    from offchain.keeper.journal import Journal
+    from offchain.keeper.keeper import Keeper, KeeperSettings
+    from offchain.keeper.logs import configure_logs
+    from offchain.keeper.open import default_journal, open_signers, parse_address
+    from offchain.mandate import load_mandate
+
+    configure_logs(verbose=verbose)
+    rules = load_mandate(mandate)
+    address = parse_address(vault, "--vault")
+    settings = KeeperSettings(poll_seconds=poll, max_head_age=max_head_age or None)
+    with _client(rpc, rules.chain_id) as client:
+        payer, order_signer = open_signers(account, signer, passphrase_file)
+        path = journal or default_journal(rules.chain_id, address)
+        with Journal.open(path, chain_id=rules.chain_id, vault=address) as opened:
+            keeper = Keeper(client, address, rules, payer=payer, signer=order_signer, journal=opened, settings=settings)
+            for name in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(name, lambda *_: keeper.stopping.set())
+            _keep(keeper, once=once, as_json=as_json)
+
+
+def _keep(keeper: Keeper, *, once: bool, as_json: bool) -> None:
+    from offchain.keeper.report import TickReport, report_to_json
+
+    def show(report: TickReport) -> None:
+        if as_json:
+            _print_json(report_to_json(report), indent=None)
+
+    if once:
+        keeper.recover()
+        show(keeper.tick())
+    else:
+        keeper.run(show)
+
+
+@app.command(epilog="Example: plimsoll keeper status --journal journal.sqlite --json")
+def status(
+    journal: Annotated[Path, typer.Option("--journal", help="The journal; the keeper may be running.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Say what a keeper decided, sent and waits for, from its journal alone."""
+    from offchain.keeper.journal import Journal
+    from offchain.keeper.status import journal_status
+
+    with Journal.read(journal) as opened:
+        found = journal_status(opened)
+    if as_json:
+        _print_json(found)
+        return
+    typer.echo(f"Vault {found['vault']} on chain {found['chain_id']}")
+    last = found["last_tick"]
+    if last is not None:
+        typer.echo(f"Last tick: block {last['block']}, {last['decision']}: {last['reason']}")
+    for name in ("ticks", "orders", "transactions"):
+        counts = ", ".join(f"{count} {state}" for state, count in found[name].items())
+        typer.echo(f"{name.capitalize()}: {counts or 'none'}")
+    for order in found["open_orders"]:
+        typer.echo(f"Open: order {order['digest']} nonce {order['nonce']} {order['state']} {order['detail']}")
+    for waiting in found["waiting"]:
+        typer.echo(f"Waiting: {waiting['purpose']} {waiting['hash']} at {waiting['max_fee_gwei']:g} gwei")
+    for trip in found["trips"]:
+        typer.echo(f"Trip: {trip['hash']} {trip['state']} {trip['detail']}")
+
+
+def plan(rpc: RpcOption, vault: VaultOption, mandate: MandateOption, as_json: JsonOption = False) -> None:
+    """Show what the keeper would do now; signs and sends nothing."""
+    from offchain.keeper.open import parse_address
+    from offchain.keeper.pipeline import deliberate, plan_to_json
+    from offchain.mandate import load_mandate, tighter_limits
+    from offchain.market.history import HistoryReader
+    from offchain.market.pools import discover_pools
+    from offchain.market.reader import read_snapshot
+
+    rules = load_mandate(mandate)
+    address = parse_address(vault, "--vault")
+    with _client(rpc, rules.chain_id) as client:
+        snapshot = read_snapshot(client, address, rules, discover_pools(client, rules))
+        tighter_limits(rules, snapshot.vault.limits)
+        planned = deliberate(snapshot, HistoryReader(client, rules).read(snapshot.block), rules)
+    if as_json:
+        typer.echo(plan_to_json(planned))
+        return
+    typer.echo(f"Block {snapshot.block.number}: {planned.reason}, vault worth ${snapshot.value / 1e18:,.2f}")
+    rows = zip(rules.symbols, planned.weights_before, planned.weights_after, planned.target_weights, strict=True)
+    typer.echo(f"{'asset':<8}{'now':>9}{'after':>9}{'target':>9}")
+    for symbol, before, after, target in rows:
+        typer.echo(f"{symbol:<8}{before:>9.2%}{after:>9.2%}{target:>9.2%}")
+    for leg in planned.legs:
+        sold, bought = snapshot.assets[leg.token_in], snapshot.assets[leg.token_out]
+        amounts = leg.amount_in / 10**sold.decimals, leg.amount_out / 10**bought.decimals
+        where = f"{leg.venue.name.lower()} {leg.fee_ppm / 10_000:g} %" if leg.fee_ppm else leg.venue.name.lower()
+        typer.echo(f"  {amounts[0]:,.6f} {sold.symbol} -> {amounts[1]:,.6f} {bought.symbol}  ({where})")
+    typer.echo(f"Costs: ${planned.slippage_cost_usd:,.2f} fees and price impact, ${planned.gas_cost_usd:,.2f} gas")
+    for limit in planned.binding_limits:
+        typer.echo(f"Binding: {limit.name}, shadow price {limit.shadow_price:.3g}")
+
+
+def replay(
+    journal: Annotated[Path, typer.Argument(help="A keeper's journal.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Plan again from every recorded snapshot and compare: the plans must be identical."""
+    from offchain.keeper.journal import Journal
+    from offchain.keeper.replay import replay as replay_journal
+
+    with Journal.read(journal) as opened:
+        results = list(replay_journal(opened))
+    different = [one for one in results if not one.identical]
+    if as_json:
+        rows = [{"tick": one.tick, "block": one.block_number, "differences": one.differences} for one in different]
+        _print_json({"ticks": len(results), "identical": len(results) - len(different), "different": rows})
+    else:
+        for one in different:
+            typer.echo(f"Tick {one.tick} (block {one.block_number}) differs: {', '.join(one.differences)}")
+        typer.echo(f"{len(results)} ticks replayed, {len(results) - len(different)} identical")
+    if different:
+        raise typer.Exit(1)
+
+
+def _client(rpc: str, chain_id: int) -> NodeClient:
+    from offchain.market.rpc import NodeClient
+
+    client = NodeClient(rpc)
+    client.require_chain(chain_id)
+    return client
+
+
+def _print_json(document: dict[str, Any], *, indent: int | None = 2) -> None:
+    typer.echo(json.dumps(document, indent=indent))

@@ -199,10 +199,17 @@ class Journal:
             reason=row.reason,
         )
 
-    def last_tick_timestamp(self) -> int | None:
-        """Block timestamp of the newest tick; `None` before the first."""
-        newest: int | None = self._scalars(select(func.max(schema.ticks.c.block_timestamp)))[0]
-        return newest
+    def last_tick(self) -> TickRecord | None:
+        """The newest tick; `None` before the first."""
+        newest = self._scalars(select(func.max(schema.ticks.c.id)))[0]
+        return None if newest is None else self.tick(newest)
+
+    def last_tick_block(self) -> tuple[int, int] | None:
+        """Number and timestamp of the newest tick's block; `None` before the first."""
+        table = schema.ticks
+        statement = select(table.c.block_number, table.c.block_timestamp).order_by(table.c.id.desc()).limit(1)
+        rows = self._all(statement)
+        return (rows[0].block_number, rows[0].block_timestamp) if rows else None
 
     def tick_counts(self) -> dict[str, int]:
         """Number of ticks by decision."""

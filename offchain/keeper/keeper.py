@@ -22,7 +22,7 @@ from eth_utils.address import to_checksum_address
 
 from offchain.errors import PlimsollError
 from offchain.keeper.breaker_watch import BreakerWatch
-from offchain.keeper.checks import check_before_start, check_fresh
+from offchain.keeper.checks import check_before_start, check_fresh, check_not_behind
 from offchain.keeper.dispatch import Dispatch
 from offchain.keeper.history_chunks import encode_history
 from offchain.keeper.journal import Journal
@@ -135,9 +135,17 @@ class Keeper:
         self._last_problem = ""
 
     def recover(self) -> None:
-        """Bring the journal up to date with the chain; comes before everything else."""
+        """Bring the journal up to date with the chain; comes before everything else.
+
+        Raises
+        ------
+        KeeperRefusal
+            The node has not reached what the journal has seen.
+        """
+        head = self._node.head()
+        check_not_behind(head, self.journal)
         self._dispatch.recover()
-        self.on_block(self._node.head())
+        self.on_block(head)
         open_orders = len(self.journal.open_orders())
         log.info("started", vault=self.vault, node=self._client.url, pools=len(self._pools), open_orders=open_orders)
 
@@ -173,8 +181,8 @@ class Keeper:
     def due(self, head: Block) -> bool:
         """Whether nothing is under way and a new interval has begun, on the chain's clock, since the last tick."""
         interval = self.mandate.execution.interval_minutes * MINUTE
-        last = self.journal.last_tick_timestamp()
-        return (last is None or head.timestamp // interval > last // interval) and self._dispatch.idle(head)
+        last = self.journal.last_tick_block()
+        return (last is None or head.timestamp // interval > last[1] // interval) and self._dispatch.idle(head)
 
     def on_block(self, head: Block) -> None:
         """Do for a new block all that is not deciding."""

@@ -181,9 +181,11 @@ def test_process_that_died_before_broadcasting_sends_the_same_transaction(
     def die(_raw):
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    head = chain.node.head()
+    with monkeypatch.context() as patch:
         patch.setattr(chain.node, "send_raw", die)
-        submitter.send(SETTLE, chain.node.head())
+        with pytest.raises(KeyboardInterrupt):
+            submitter.send(SETTLE, head)
 
     reborn = start()
     row = reborn.in_flight()
@@ -193,12 +195,8 @@ def test_process_that_died_before_broadcasting_sends_the_same_transaction(
     assert len(journal.transactions()) == 1
 
 
-def test_process_that_died_before_noting_the_broadcast_finds_it_on_the_chain(
-    chain, journal, start, submitter, monkeypatch
-):
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(submitter, "broadcast", lambda row: (_ for _ in ()).throw(KeyboardInterrupt))
-        submitter.send(SETTLE, chain.node.head())
+def test_process_that_died_before_noting_the_broadcast_finds_it_on_the_chain(chain, journal, start, submitter):
+    submitter.prepare(SETTLE, chain.node.head())
     chain.node.send_raw(journal.transactions()[0].raw)
     chain.mine()
 
