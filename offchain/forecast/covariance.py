@@ -56,7 +56,7 @@ def ledoit_wolf_covariance(returns: FloatArray) -> FloatArray:
     FloatArray
         Shape (n, n), per row.
     """
-    from sklearn.covariance import ledoit_wolf  # type: ignore[import-untyped]
+    from sklearn.covariance import ledoit_wolf
 
     matrix: FloatArray = np.asarray(ledoit_wolf(returns)[0], dtype=np.float64)
     return matrix
