@@ -32,7 +32,7 @@ def arena(sandbox_fork: Sandbox) -> Iterator[Sandbox]:
     """A sandbox where Alice is about to buy ether with USDC through the v3 router."""
     sandbox_fork.chain.impersonate(ALICE)
     sandbox_fork.chain.send(addresses.USDC, APPROVE, addresses.UNISWAP_V3_ROUTER, 2**255, sender=ALICE)
-    yield sandbox_fork
+    return sandbox_fork
 
 
 @pytest.fixture
@@ -122,7 +122,8 @@ def test_thread_mines_for_whoever_waits(arena: Sandbox) -> None:
         for _ in range(1_000):
             if (receipt := arena.rpc.call("eth_getTransactionReceipt", item)) is not None:
                 break
-    assert receipt is not None and int(receipt["status"], 16) == 1
+    assert receipt is not None
+    assert int(receipt["status"], 16) == 1
     assert seen == ["block-producer"]
     assert arena.chain.timestamp() == clock + 12
     assert arena.rpc.call("anvil_getAutomine") is True
@@ -150,7 +151,8 @@ def test_flow_ahead_of_us_costs_the_victim_a_little(arena: Sandbox) -> None:
 
 def test_attack_works_in_a_v2_pair(sandbox_fork: Sandbox, bot: SandwichBot) -> None:
     pool, zero_for_one = pool_for("USDC", "WETH", Venue.UNISWAP_V2, 0)
-    assert pool.address == sandbox_fork.pools["WETH/USDC v2"].address and zero_for_one
+    assert pool.address == sandbox_fork.pools["WETH/USDC v2"].address
+    assert zero_for_one
     call = bot.maker.transaction("rehearse", (pool.address, 0, True, 10**12), 4 * 10**12)
     answer = sandbox_fork.rpc.call("eth_call", {"from": call.sender, "to": call.to, "data": call.data}, "latest")
     bought, left, returned = bot.maker.contract.function("rehearse", 2).decode(answer)

@@ -64,7 +64,8 @@ def test_placed_crash_has_exactly_its_depth_and_is_the_only_one() -> None:
     assert eth[end] / eth[begin] - 1 == pytest.approx(-0.42, abs=1e-12)
     assert path.regimes is not None
     crashing = path.timestamps[path.regimes == Regime.CRASH]
-    assert crashing.min() > path.timestamps[begin] and crashing.max() <= path.timestamps[end]
+    assert crashing.min() > path.timestamps[begin]
+    assert crashing.max() <= path.timestamps[end]
     assert path.series("LINK")[end] / path.series("LINK")[begin] < eth[end] / eth[begin]
 
 

@@ -161,10 +161,10 @@ def test_missing_column_is_named(tmp_path: Path, header: str, missing: str) -> N
 
 
 def test_missing_or_broken_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PriceFileError, match="nowhere.csv"):
+    with pytest.raises(PriceFileError, match=r"nowhere\.csv"):
         read_series(tmp_path / "nowhere.csv")
     (tmp_path / "broken.csv.gz").write_bytes(b"not gzip")
-    with pytest.raises(PriceFileError, match="broken.csv.gz"):
+    with pytest.raises(PriceFileError, match=r"broken\.csv\.gz"):
         read_series(tmp_path / "broken.csv.gz")
     (tmp_path / "empty.csv").write_text("")
     with pytest.raises(PriceFileError, match="empty"):
