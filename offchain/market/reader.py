@@ -26,7 +26,6 @@ from offchain.market.snapshot import (
     Snapshot,
     UniswapV2State,
     UniswapV3State,
-    VaultState,
 )
 from offchain.market.vault import VaultAnswers, VaultParts, decode_parts, decode_prices, expect, part_calls
 
@@ -116,11 +115,15 @@ def _read_once(
         raise _Moved(f"block {block.number} was {block.hash[:10]}…, then {canonical.hash[:10]}…")
     state = decode_multicall(client, answers[0], len(state_calls))
     _same_block(client, block, state[:2])
+    vault_end = 4 + len(parts.calls)
+    views = VaultAnswers.from_calls(parts, state[4:vault_end])
+    _same_tokens(mandate, views)
     live, prices, updated_at = decode_prices(parts.oracle, state[2], state[3], len(mandate.assets))
     if not live:
         raise explain_dead_oracle(client, mandate, block, prices)
-    vault_end = 4 + len(parts.calls)
-    vault, balances = _vault_state(parts, mandate, state[4:vault_end])
+    vault, balances = views.state(parts), views.integers("holdings()")
+    if len(balances) != len(prices):
+        raise SnapshotError(f"vault {vault_address}: {len(balances)} holdings, {len(prices)} prices; is it a vault?")
     ticks = {
         pool.address: _decode_ticks(client, raw, words[pool.address])
         for pool, raw in zip(v3_pools, answers[1:-1], strict=True)
@@ -207,15 +210,10 @@ def _same_block(client: NodeClient, block: Block, answers: Sequence[bytes | None
         raise _Moved(f"asked for block {block.number} by hash, got number {number} at time {timestamp}")
 
 
-def _vault_state(parts: VaultParts, mandate: Mandate, answers: Sequence[bytes | None]) -> tuple[VaultState, list[int]]:
-    views = VaultAnswers.from_calls(parts, answers)
+def _same_tokens(mandate: Mandate, views: VaultAnswers) -> None:
     tokens = views.addresses("tokens()")
     if [token.lower() for token in tokens] != [token.lower() for token in mandate.addresses]:
         raise MandateParityError("assets", ", ".join(mandate.addresses), ", ".join(tokens), "wrong vault or wrong file")
-    balances = views.integers("holdings()")
-    if len(balances) != len(tokens):
-        raise SnapshotError(f"vault {parts.vault}: {len(balances)} holdings of {len(tokens)} tokens; is it a vault?")
-    return views.state(parts), balances
 
 
 def _decode_ticks(client: NodeClient, raw: Any, words: range) -> tuple[tuple[int, int], ...]:
