@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compiles and deploys the product's contracts for tests, and writes their ABIs.
+"""Compiles the product's contracts, and those that play its enemies, for tests; writes the ABIs.
 
 ``python -m tests.support.contracts`` rewrites ``offchain/abi``.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from typing import Any
 PROJECT = Path(__file__).parents[2]
 CONTRACTS = PROJECT / "contracts"
 DEPLOYABLE = ("Vault", "Mandate", "PriceOracle")
+ACTORS = Path(__file__).parent / "vyper"
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,17 @@ class Compiled:
 @cache
 def compiled(name: str) -> Compiled:
     """Compile ``contracts/NAME.vy``, or take the output cached under the hash of all sources."""
-    sources = sorted([*CONTRACTS.rglob("*.vy"), *CONTRACTS.rglob("*.vyi"), PROJECT / "requirements.lock"])
+    return _compiled(name, CONTRACTS)
+
+
+@cache
+def compiled_actor(name: str) -> Compiled:
+    """Compile ``tests/support/vyper/NAME.vy``: hostile tokens and feeds, wallets, puppets."""
+    return _compiled(name, ACTORS)
+
+
+def _compiled(name: str, folder: Path) -> Compiled:
+    sources = sorted([*folder.rglob("*.vy"), *folder.rglob("*.vyi"), PROJECT / "requirements.lock"])
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
     cached = PROJECT / ".cache" / "vyper" / f"{name.replace('/', '-')}-{digest}.json"
     if not cached.exists():
@@ -44,7 +56,7 @@ def compiled(name: str) -> Compiled:
                 "cancun",
                 "-f",
                 "abi,bytecode,bytecode_runtime",
-                CONTRACTS / f"{name}.vy",
+                folder / f"{name}.vy",
             ],
             capture_output=True,
             text=True,
@@ -55,9 +67,11 @@ def compiled(name: str) -> Compiled:
             raise RuntimeError(run.stderr)
         abi, bytecode, runtime = run.stdout.strip().splitlines()
         cached.parent.mkdir(parents=True, exist_ok=True)
-        cached.write_text(
+        partial = cached.with_suffix(f".{os.getpid()}")
+        partial.write_text(
             json.dumps({"abi": json.loads(abi), "bytecode": bytecode, "runtime_size": len(runtime) // 2 - 1})
         )
+        partial.replace(cached)
     document = json.loads(cached.read_text())
     return Compiled(name, document["abi"], document["bytecode"], document["runtime_size"])
 
