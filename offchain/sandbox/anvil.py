@@ -26,6 +26,10 @@ GAS_LIMIT = 60_000_000
 """Block gas limit; mainnet's since the end of 2025."""
 
 
+KEPT_STATES = 96
+"""More than the 64 blocks by which anvil's "finalized" is behind."""
+
+
 class AnvilMissing(PlimsollError):
     """The anvil binary is not installed."""
 
@@ -86,6 +90,9 @@ class Anvil:
         Seconds between blocks; None mines a block for each transaction.
     accounts
         Number of unlocked accounts of anvil's own test mnemonic.
+    keep_states
+        Number of past blocks whose state can be asked for, at least 1. Anvil by
+        itself writes every block's to disk, megabytes each, and gets slower with each.
     options
         Further command-line options, as anvil spells them.
     log
@@ -105,6 +112,7 @@ class Anvil:
         hardfork: str | None = None,
         block_time: float | None = None,
         accounts: int = 0,
+        keep_states: int = KEPT_STATES,
         options: Sequence[str] = (),
         log: Path | None = None,
         project: Path = PROJECT,
@@ -129,6 +137,7 @@ class Anvil:
             "--block-time": block_time,
             "--accounts": accounts,
             "--gas-limit": GAS_LIMIT,
+            "--prune-history": keep_states,
         }
         self._arguments = [str(x) for pair in arguments.items() if pair[1] is not None for x in pair] + list(options)
         if fork_url is not None:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from offchain.sandbox import addresses
@@ -83,12 +83,12 @@ def submission(chain: Chain, feed: Feed, answer: int, round_id: int | None = Non
 
 
 def seed_history(
-    chain: Chain, feeds: dict[str, Feed], progress: Callable[[float], None] = lambda done: None
+    chain: Chain, feeds: Mapping[str, Feed], progress: Callable[[float], None] = lambda done: None
 ) -> dict[str, int]:
     """Write the rounds of the days before the head, as the feeds' rules would have.
 
-    These are real submissions, one block an hour in which anything was due: about 7,000
-    transactions take a few seconds, once, and leave storage exactly as the aggregator does.
+    Real submissions, one block an hour in which anything was due: thousands of transactions,
+    after which storage is exactly as the aggregators leave it.
 
     Returns
     -------

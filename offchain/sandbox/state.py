@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import os
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from offchain.sandbox import standup
-from offchain.sandbox.anvil import CACHE, PROJECT, Anvil
+from offchain.sandbox.anvil import CACHE, KEPT_STATES, PROJECT, Anvil
 from offchain.sandbox.chain import Chain
 from offchain.settle.development import development_address
 
@@ -72,20 +71,17 @@ def saved_state(progress: standup.Progress | None = None) -> Path:
 
 
 def _build(path: Path, progress: standup.Progress | None) -> None:
-    # Blocks are not needed afterwards, and keeping the state of each takes half the time.
-    options = ("--auto-impersonate", "--no-mining", "--prune-history")
-    with Anvil(timestamp=standup.GENESIS_TIMESTAMP, options=options) as anvil:
+    with Anvil(timestamp=standup.GENESIS_TIMESTAMP, keep_states=1, options=standup.BUILD_OPTIONS) as anvil:
         chain = Chain(anvil.rpc, development_address("market"), manual=True)
         standup.build(chain, progress or (lambda stage, done: None))
-        dump = anvil.rpc.call("anvil_dumpState")
-    state = trimmed(json.loads(gzip.decompress(bytes.fromhex(dump[2:]))))
+        state = trimmed(standup.dumped_state(anvil.rpc))
     partial = path.with_suffix(f".{os.getpid()}")
     partial.write_text(json.dumps(state, separators=(",", ":")))
     partial.replace(path)
 
 
 def trimmed(state: dict[str, Any]) -> dict[str, Any]:
-    """Leave out the past: keep accounts, the first block, which names the chain, and the head.
+    """Leave out the past: keep accounts, the first block, which names the chain, and the last ones.
 
     Anvil hashes the whole state at each block it mines, so what is dead is worth dropping:
     slots that hold zero, and the ring buffer of the hashes of blocks that are gone.
@@ -93,9 +89,10 @@ def trimmed(state: dict[str, Any]) -> dict[str, Any]:
     for address, account in state["accounts"].items():
         storage = {} if address.lower() == BLOCK_HASHES else account.get("storage", {})
         account["storage"] = {slot: value for slot, value in storage.items() if int(value, 16) != 0}
-    keep = {0, int(state["best_block_number"])}
+    oldest = int(state["best_block_number"]) - KEPT_STATES
+    blocks = {int(block["header"]["number"], 16): block | {"transactions": []} for block in state["blocks"]}
     return state | {
-        "blocks": [block for block in state["blocks"] if int(block["header"]["number"], 16) in keep],
+        "blocks": [block for number, block in sorted(blocks.items()) if number == 0 or number > oldest],
         "transactions": [],
         "historical_states": None,
     }

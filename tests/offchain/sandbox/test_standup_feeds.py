@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from offchain.sandbox import addresses
@@ -47,7 +49,7 @@ def test_proxy_answers_decimals_and_description(sandbox: Sandbox, name: str) -> 
 def test_history_reaches_back_ninety_days_within_the_heartbeat(sandbox: Sandbox, name: str) -> None:
     times = [updated for _, updated in rounds(sandbox, name)]
     assert times[0] <= HEAD_TIMESTAMP - 90 * DAY
-    assert max(b - a for a, b in zip(times, times[1:], strict=False)) <= FEED_RULES[name].heartbeat
+    assert max(b - a for a, b in pairwise(times)) <= FEED_RULES[name].heartbeat
 
 
 def test_volatile_feeds_wrote_more_rounds_than_their_heartbeat_asks(sandbox: Sandbox) -> None:
