@@ -178,6 +178,6 @@ class BlockProducer:
             try:
                 if int(self._rpc.call("txpool_status")["pending"], 16) == 0 or self.produce() is None:
                     self._ended.wait(self._pause)
-            except Exception as failure:  # noqa: BLE001 - whoever holds or leaves the producer learns of it
+            except Exception as failure:  # Whoever holds or leaves the producer learns of it.
                 self._failure = failure
                 return

@@ -161,6 +161,17 @@ def simulate(
     return PricePath(MARKET_SYMBOLS, timestamps, prices, np.concatenate([regimes[:1], regimes]))
 
 
+def continued_from_the_sandbox(path: PricePath) -> PricePath:
+    """Return a path's returns from the sandbox's head prices on; stETH keeps its discount, stablecoins their price.
+
+    For recorded prices: a chain at 3,000 dollars an ether cannot go on at 195 without a crash that never was, and
+    its pools have the depth they state only near the prices they were filled at.
+    """
+    first = dict(zip(path.symbols, path.prices[0].tolist(), strict=True))
+    volatile = {symbol: START_PRICES[symbol] for symbol in MARKET_SYMBOLS[:3]}
+    return path.scaled_to(volatile | {"stETH": first["stETH"] * START_PRICES["ETH"] / first["ETH"]})
+
+
 def _fall_slice(crash: Crash, steps: int, dt_days: float) -> slice:
     first, last = round(crash.day / dt_days), round((crash.day + crash.days) / dt_days)
     if not -1.0 < crash.depth < 0.0:

@@ -4,21 +4,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from offchain.sandbox.arbitrage import Q96, fair_root_price
+from offchain.sandbox.blocks import BlockProducer
 from offchain.sandbox.chainlink import LATEST_ROUND, LATEST_ROUND_DATA
 from offchain.sandbox.market_driver import RULES, MarketDriver, Tick
 from offchain.sandbox.paths import MARKET_SYMBOLS, PricePath, PricePathError
 from offchain.sandbox.prices_file import load_path
-from offchain.sandbox.simulator import START_PRICES, Crash, simulate
+from offchain.sandbox.simulator import START_PRICES, Crash, continued_from_the_sandbox, simulate
 from offchain.sandbox.standup import Sandbox
-from offchain.sandbox.tokens import ST_ETH_PER_TOKEN
+from offchain.sandbox.tokens import ST_ETH_PER_TOKEN, TRANSFER
+from offchain.settle.development import development_address
 
 HOUR = 3_600
+RECORDED = Path(__file__).parents[4] / "shared" / "data" / "prices"
 CRASH = simulate(2, days=6, crash=Crash(day=1, depth=-0.42))
 
 
@@ -173,6 +177,23 @@ def test_same_seed_and_path_give_the_same_chain(sandbox_node: Sandbox) -> None:
     assert run(7)[0] != run(8)[0]
 
 
+def test_steps_while_a_producer_mines_for_others(sandbox_fork: Sandbox) -> None:
+    chain, token = sandbox_fork.chain, sandbox_fork.tokens["USDC"]
+    bob, carol = development_address("bob"), development_address("carol")
+    chain.impersonate(bob)
+    producer = BlockProducer(sandbox_fork.rpc_url)
+    driver = MarketDriver(sandbox_fork, CRASH, seed=5, producer=producer)
+    begin = driver.time
+    with producer:
+        for step in (1, 2, 3):
+            tick = driver.step()
+            receipt = chain.send(token, TRANSFER, carol, 1, sender=bob)
+            assert tick.timestamp == begin + step * 4 * HOUR
+            assert int(receipt["blockNumber"], 16) == tick.block_number + 1
+            assert chain.timestamp() == tick.timestamp + 12
+    assert max(mispricing(driver).values()) < 1.01
+
+
 def test_recorded_prices_drive_the_market(sandbox_fork: Sandbox, tmp_path: Path) -> None:
     lines = ["time,symbol,price"]
     for symbol, price in (("ETH", 1_500.0), ("BTC", 20_000.0), ("LINK", 8.0)):
@@ -186,3 +207,30 @@ def test_recorded_prices_drive_the_market(sandbox_fork: Sandbox, tmp_path: Path)
     assert max(mispricing(driver).values()) < 1.01
     with pytest.raises(PricePathError, match="ends 3600 s from now"):
         driver.step()
+
+
+@pytest.mark.skipif(not RECORDED.is_dir(), reason="recorded prices are not part of the repository")
+@pytest.mark.parametrize(
+    ("start", "end", "fall", "files"),
+    [
+        ((2020, 3, 12), (2020, 3, 14), -0.45, ("1h_2019-10_2020-05_btc_eth", "1d_2018_2024")),
+        ((2021, 5, 19), (2021, 5, 20), -0.25, ("1h_2020_2022",)),
+        ((2022, 11, 8), (2022, 11, 11), -0.15, ("1h_2020_2022",)),
+    ],
+)
+def test_days_of_the_past_can_be_lived_through_again(
+    sandbox_fork: Sandbox,
+    start: tuple[int, int, int],
+    end: tuple[int, int, int],
+    fall: float,
+    files: tuple[str, ...],
+) -> None:
+    names = [RECORDED / f"binance_spot_{name}.csv.gz" for name in files]
+    path = continued_from_the_sandbox(load_path(names, start=datetime(*start), end=datetime(*end)))
+    assert path.series("ETH").min() / path.series("ETH")[0] - 1 < fall
+    driver = MarketDriver(sandbox_fork, path, seed=1, tick_seconds=HOUR)
+    assert driver.prices["WETH"] == pytest.approx(3_000)
+    while not driver.ended:
+        tick = driver.step()
+        assert answers(sandbox_fork)["ETH/USD"] == pytest.approx(tick.prices["WETH"], rel=0.02)
+    assert max(mispricing(driver).values()) < 1.01

@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import kurtosis
 
 from offchain.sandbox.paths import MARKET_SYMBOLS, PricePath, PricePathError
-from offchain.sandbox.simulator import LAWS, Crash, Regime, simulate
+from offchain.sandbox.simulator import LAWS, Crash, Regime, continued_from_the_sandbox, simulate
 
 ROWS_A_DAY = 48
 RISKY = MARKET_SYMBOLS[:3]
@@ -123,3 +123,12 @@ def test_moved_and_scaled_paths_keep_their_returns() -> None:
     assert other.series("ETH")[0] == 2_000.0
     assert np.allclose(log_returns(other), log_returns(path))
     assert np.array_equal(other.series("BTC"), path.series("BTC"))
+
+
+def test_recorded_returns_continue_from_the_sandboxs_prices() -> None:
+    path = simulate(5, days=1).scaled_to({"ETH": 195.0, "stETH": 190.0, "BTC": 7_900.0, "LINK": 3.8, "USDC": 1.01})
+    moved = continued_from_the_sandbox(path)
+    assert moved.at(moved.start) == pytest.approx(
+        {"ETH": 3_000, "BTC": 60_000, "LINK": 15, "stETH": 3_000 * 190 / 195, "USDC": 1.01, "USDT": 1, "DAI": 1}
+    )
+    assert np.allclose(log_returns(moved), log_returns(path))
