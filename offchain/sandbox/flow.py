@@ -11,6 +11,7 @@ from offchain.sandbox import addresses
 from offchain.sandbox.arbitrage import MarketMaker, Swap
 from offchain.sandbox.blocks import PendingTransaction, send
 from offchain.sandbox.mempool import Watch
+from offchain.sandbox.prices import token_prices
 from offchain.sandbox.uniswap import Pool
 
 
@@ -105,6 +106,4 @@ class AheadOfUs:
 
 def _whole_value(symbol: str) -> float:
     """USD of a base unit at the sandbox's head: good enough to tell a large swap from a small one."""
-    from offchain.sandbox.prices import token_prices
-
     return token_prices()[symbol] / 10.0 ** addresses.DECIMALS[symbol]
