@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which vaults stand on the connected chain, from the records in ``deployments/``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+import click
+
+from offchain.settle.deployment import Deployment
+from scripts._command import ScriptError
+
+DEPLOYMENTS = Path(__file__).parents[1] / "deployments"
+ERC20 = ("approve", "allowance", "balanceOf", "transfer")
+SHARE_DECIMALS = 18
+BREAKER_STATES = ("ACTIVE", "REDUCE_ONLY", "HALTED")
+BREAKER_REASONS = ("none", "drawdown", "guardian")
+
+
+def deployments_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--deployments``."""
+    return click.option(
+        "--deployments",
+        "folder",
+        type=click.Path(path_type=Path, file_okay=False),
+        envvar="PLIMSOLL_DEPLOYMENTS",
+        default=DEPLOYMENTS,
+        help="Folder of the records, one file a chain; by default deployments/.",
+    )(command)
+
+
+def vault_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--vault``."""
+    return click.option("--vault", "address", help="Address, where several vaults are recorded.")(command)
+
+
+def record_path(provider: Any, folder: Path) -> Path:
+    """File of the connected chain's records; a fork of a real chain has one of its own."""
+    from offchain.settle.development import deployment_name, is_sandbox
+
+    name = deployment_name(provider.web3)
+    fork = provider.network.name.endswith("-fork") and not is_sandbox(provider.web3)
+    return folder / f"{name}{'-fork' if fork else ''}.json"
+
+
+@dataclass(frozen=True)
+class StandingVault:
+    """A recorded vault that the connected chain has, with ape contracts of its parts."""
+
+    deployment: Deployment
+    vault: Any
+    mandate: Any
+    oracle: Any
+
+    @property
+    def base_decimals(self) -> int:
+        """Decimals of the base asset, as the vault was told; a fork may not have the token's own."""
+        return int(self.deployment.arguments["Vault"][3])
+
+    @property
+    def base(self) -> Any:
+        """The base asset."""
+        return token(self.deployment.base_asset)
+
+
+def open_vault(provider: Any, folder: Path, address: str | None) -> StandingVault:
+    """Return the vault that was asked for, or the only one there is.
+
+    Raises
+    ------
+    DeploymentError
+        No vault was recorded for this chain.
+    ScriptError
+        None that was recorded is there, several are, or not the one asked for.
+    """
+    from offchain.settle.deployment import load_deployments
+
+    path = record_path(provider, folder)
+    recorded = load_deployments(path)
+    if address is not None:
+        recorded = tuple(one for one in recorded if one.vault.lower() == address.lower())
+        if not recorded:
+            raise ScriptError(f"--vault {address}: not in {path}; deploy it, or give an address from there")
+    standing = [one for one in recorded if len(provider.get_code(one.vault)) > 0]
+    if not standing:
+        raise ScriptError(f"{path}: this chain has no contract at {recorded[-1].vault}; run `ape run deploy` on it")
+    if len(standing) > 1:
+        known = ", ".join(f"{one.vault} ({one.name})" for one in standing)
+        raise ScriptError(f"several vaults stand here; choose with --vault: {known}")
+    return at_addresses(standing[0])
+
+
+def at_addresses(deployment: Deployment) -> StandingVault:
+    """Ape contracts of a deployment's addresses, by the committed ABIs."""
+    return StandingVault(
+        deployment,
+        contract(deployment.vault, "Vault"),
+        contract(deployment.mandate, "Mandate"),
+        contract(deployment.oracle, "PriceOracle"),
+    )
+
+
+def contract(address: str, name: str) -> Any:
+    """Ape contract of one of ours."""
+    from ape.contracts import ContractInstance
+    from ethpm_types import ContractType
+
+    from offchain.abi import contract_abi
+
+    return ContractInstance(address, ContractType(contractName=name, abi=contract_abi(name)))
+
+
+def token(address: str) -> Any:
+    """Ape contract of an ERC-20."""
+    from ape.contracts import ContractInstance
+    from ethpm_types import ContractType
+
+    from offchain.abi import contract_abi
+
+    functions = [entry for entry in contract_abi("Vault") if entry.get("name") in ERC20]
+    return ContractInstance(address, ContractType(contractName="ERC20", abi=functions))
+
+
+def mined(provider: Any, receipt: Any) -> Any:
+    """Wait for a transaction on nodes that do not mine at once, and return web3's receipt of it."""
+    done = provider.web3.eth.wait_for_transaction_receipt(receipt.txn_hash, timeout=600, poll_latency=0.01)
+    if done["status"] != 1:
+        raise ScriptError(f"transaction {receipt.txn_hash} reverted; nothing else was sent")
+    return done
+
+
+def base_units(text: str, decimals: int, option: str) -> int:
+    """Turn whole units as typed into base units.
+
+    Raises
+    ------
+    ScriptError
+        Not a positive number, or finer than the token.
+    """
+    try:
+        amount = Decimal(text).scaleb(decimals)
+        if amount.is_finite() and amount > 0 and amount == int(amount):
+            return int(amount)
+    except (InvalidOperation, OverflowError):
+        pass
+    raise ScriptError(f"{option} {text}: must be a positive number with at most {decimals} decimals")
+
+
+def whole(amount: int, decimals: int) -> str:
+    """Base units as whole units, with thousands separators and no trailing zeros."""
+    text = f"{Decimal(amount).scaleb(-decimals):,f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
