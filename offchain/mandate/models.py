@@ -7,7 +7,6 @@ chain accepts, the optimiser can satisfy and whose fees cover its oracle's error
 
 from __future__ import annotations
 
-from functools import cached_property
 from math import ceil
 from typing import Annotated, Literal
 
@@ -206,7 +205,7 @@ class Mandate(Section):
         """The asset that is deposited and withdrawn."""
         return next(asset for asset in self.assets if asset.symbol == self.base_asset)
 
-    @cached_property
+    @property
     def ordered_assets(self) -> tuple[Asset, ...]:
         """The base asset, then the others as the file lists them: the order of the chain."""
         return (
