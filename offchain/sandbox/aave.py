@@ -137,10 +137,10 @@ def _list_reserves(chain: Chain, provider: Contract, pool: Contract, configurato
             (f"Aave Ethereum Stable Debt {symbol}", f"stableDebtEth{symbol}"),
         )
         listing = (
-            (receipt, stable_debt, variable_debt, addresses.DECIMALS[symbol], stable if reserve.stable else volatile)
-            + (token, treasury, NOBODY)
-            + tuple(part for pair in names for part in pair)
-            + (b"\x10",)
+            *(receipt, stable_debt, variable_debt, addresses.DECIMALS[symbol]),
+            *(stable if reserve.stable else volatile, token, treasury, NOBODY),
+            *(part for pair in names for part in pair),
+            b"\x10",
         )
         chain.send(configurator, "initReserves", [listing])
         limits = (reserve.loan_to_value, reserve.liquidation_threshold, reserve.liquidation_bonus)

@@ -96,11 +96,9 @@ def status(port: WhichPort = None, as_json: Json = False) -> None:
     from rich.table import Column, Table
 
     console = Console()
-    when = datetime.fromtimestamp(answer.timestamp, UTC)
+    when = f"{datetime.fromtimestamp(answer.timestamp, UTC):%Y-%m-%d %H:%M:%S} UTC by its own clock"
     console.print(f"{answer.rpc_url} (pid {found.pid}), deployments in {answer.deployments}.json")
-    console.print(
-        f"block {answer.block}, {when:%Y-%m-%d %H:%M:%S} UTC by its own clock, base fee {answer.base_fee / 1e9:.3f} gwei"
-    )
+    console.print(f"block {answer.block}, {when}, base fee {answer.base_fee / 1e9:.3f} gwei")
     feeds = Table("feed", "price", "age", Column("proxy", no_wrap=True))
     for feed in answer.feeds:
         feeds.add_row(feed.name, f"{feed.price:,.6g}", f"{answer.timestamp - feed.updated_at} s", feed.proxy)

@@ -6,9 +6,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
+from offchain.errors import PlimsollError
 from offchain.sandbox import standup
 from offchain.sandbox.anvil import CACHE, KEPT_STATES, PROJECT, Anvil
 from offchain.sandbox.chain import Chain
@@ -46,6 +48,14 @@ INPUTS = (
 """What the state depends on, relative to the project."""
 
 
+UNUSED_AFTER = 7 * 86400
+"""Seconds after which a state that nobody loaded is removed."""
+
+
+class NoCheckout(PlimsollError):
+    """The sources that the sandbox is built from are not there."""
+
+
 def state_hash() -> str:
     """Hash of everything the state is made from."""
     digest = hashlib.sha256()
@@ -57,20 +67,31 @@ def state_hash() -> str:
 
 
 def saved_state(progress: standup.Progress | None = None) -> Path:
-    """Path of the state file, built when it is missing; safe to call from several processes."""
+    """Path of the state file, built when it is missing; safe to call from several processes.
+
+    Raises
+    ------
+    NoCheckout
+        The package is installed without the project around it.
+    """
     from filelock import FileLock
 
-    path = STATES / f"{state_hash()}.json"
+    if not (PROJECT / "package.json").exists():
+        raise NoCheckout(f"{PROJECT} is not a checkout of plimsoll; the sandbox is built from one: run it there")
+    path = STATES / f"state-{state_hash()}.json"
     if path.exists():
+        path.touch()
         return path
     STATES.mkdir(parents=True, exist_ok=True)
     with FileLock(STATES / "build.lock"):
         if not path.exists():
-            _build(path, progress)
+            build_state(path, progress)
+            _forget_old_states()
     return path
 
 
-def _build(path: Path, progress: standup.Progress | None) -> None:
+def build_state(path: Path, progress: standup.Progress | None = None) -> None:
+    """Stand the sandbox up on a node of its own and write its state; the same bytes every time."""
     with Anvil(timestamp=standup.GENESIS_TIMESTAMP, keep_states=1, options=standup.BUILD_OPTIONS) as anvil:
         chain = Chain(anvil.rpc, development_address("market"), manual=True)
         standup.build(chain, progress or (lambda stage, done: None))
@@ -78,6 +99,12 @@ def _build(path: Path, progress: standup.Progress | None) -> None:
     partial = path.with_suffix(f".{os.getpid()}")
     partial.write_text(json.dumps(state, separators=(",", ":")))
     partial.replace(path)
+
+
+def _forget_old_states() -> None:
+    for old in STATES.glob("state-*.json"):
+        if time.time() - old.stat().st_mtime > UNUSED_AFTER:
+            old.unlink(missing_ok=True)
 
 
 def trimmed(state: dict[str, Any]) -> dict[str, Any]:

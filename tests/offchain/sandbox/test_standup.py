@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from offchain.sandbox.chainlink import LATEST_ROUND_DATA
 from offchain.sandbox.contract import function
 from offchain.sandbox.prices import HEAD_TIMESTAMP, STAKED_RATIO
 from offchain.sandbox.standup import Sandbox, launch
+from offchain.sandbox.state import build_state
 from offchain.sandbox.tokens import APPROVE, BALANCE_OF, MINT, PURSE, SET_RATIO, ST_ETH_PER_TOKEN
 from offchain.settle.development import ROLES, development_address, sandbox_deployer
 
@@ -124,3 +126,10 @@ def test_a_test_leaves_no_trace_on_the_shared_sandbox(sandbox_node: Sandbox) -> 
     sandbox_node.push("ETH/USD", 1)
     sandbox_node.rpc.call("evm_revert", mark)
     assert (sandbox_node.rpc.call("eth_blockNumber"), sandbox_node.chain.timestamp()) == before
+
+
+@pytest.mark.slow
+def test_two_builds_give_the_same_state(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        build_state(tmp_path / name)
+    assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
