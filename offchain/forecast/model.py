@@ -55,7 +55,9 @@ def implied_returns(covariance: FloatArray, benchmark: FloatArray, risk_aversion
 
 
 def make_forecast(snapshot: Snapshot, history: PriceHistory, mandate: Mandate) -> Forecast:
-    """Moments of the assets' returns as of the snapshot. The same arguments give the same bits.
+    """Moments of the assets' returns as of the snapshot.
+
+    The same arguments give the same bits, on one machine with one set of libraries.
 
     Rows of the history after the snapshot's block, and before the covariance's window, are
     not looked at.
@@ -109,7 +111,7 @@ def _window(snapshot: Snapshot, history: PriceHistory, mandate: Mandate) -> tupl
     if len(timestamps) < needed:
         raise ForecastError(
             f"{len(timestamps)} prices at intervals of {mandate.execution.grid_minutes} minutes, {needed} needed: "
-            "wait, or shorten execution.grid_minutes or the feeds' lack of history in the mandate"
+            "wait for more of them, or shorten execution.grid_minutes in the mandate"
         )
     if any(after - before != step for before, after in pairwise(timestamps.tolist())):
         raise ForecastError(f"the history is not on a grid of {mandate.execution.grid_minutes} minutes")
