@@ -9,11 +9,11 @@ it cannot settle any more.
 from __future__ import annotations
 
 import structlog
-from eth_abi.abi import decode
 
 from offchain.keeper.journal import Journal
 from offchain.keeper.records import OrderRecord
 from offchain.keeper.states import State
+from offchain.market.rpc import RpcError
 from offchain.settle.calls import CANCELLED, ORDER_NONCE, selector, topic
 from offchain.settle.node import Node
 from offchain.settle.reconcile import find_settlement
@@ -31,8 +31,7 @@ class OrderWatch:
 
     def vault_nonce(self, block: str = "latest") -> int:
         """The nonce that may settle next, at a block."""
-        answer = self._node.call(self._vault, selector(ORDER_NONCE), block=block)
-        return int(decode(["uint256"], answer)[0])
+        return int.from_bytes(self._node.call(self._vault, selector(ORDER_NONCE), block=block), "big")
 
     def drop_unsigned(self) -> list[OrderRecord]:
         """Give up orders that a process left behind before it signed them: nobody can have seen them."""
@@ -104,8 +103,13 @@ class OrderWatch:
 
     def _outrun(self, row: OrderRecord, finalized: int) -> OrderRecord | None:
         """The nonce is used, but not by this order: that is over once it is final."""
-        if finalized < row.created_block or self.vault_nonce(hex(finalized)) <= row.order.nonce:
+        if finalized < row.created_block:
             return None
+        try:
+            if self.vault_nonce(hex(finalized)) <= row.order.nonce:
+                return None
+        except RpcError:
+            return None  # the node keeps no state that old; another may
         cancelled = self._node.logs(self._vault, [topic(CANCELLED), f"0x{row.order.nonce:064x}"], row.created_block)
         if cancelled:
             return self._close(row, State.CANCELLED, f"nonce {row.order.nonce} was cancelled on-chain")

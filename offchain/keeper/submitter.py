@@ -191,7 +191,8 @@ class Submitter:
             )
             log.info("mined", transaction=row.hash, purpose=row.purpose, state=state, block=receipt.block_number)
             return row
-        if finalized >= row.sent_block and self._node.account_nonce(self.account, hex(finalized)) > row.account_nonce:
+        final_nonce = self._node.final_nonce(self.account, finalized) if finalized >= row.sent_block else None
+        if final_nonce is not None and final_nonce > row.account_nonce:
             return self._journal.advance_transaction(row.id, State.REPLACED, "its nonce went to another transaction")
         return None
 

@@ -85,9 +85,16 @@ class Node:
             lambda block: None if block is None else str(block["hash"]), "eth_getBlockByNumber", hex(number), False
         )
 
-    def account_nonce(self, account: str, block: str = "latest") -> int:
-        """Number of transactions of an account that are mined (or final, at ``"finalized"``)."""
-        return self._ask(_integer, "eth_getTransactionCount", account, block)
+    def account_nonce(self, account: str) -> int:
+        """Number of transactions of an account that are mined."""
+        return self._ask(_integer, "eth_getTransactionCount", account, "latest")
+
+    def final_nonce(self, account: str, finalized: int) -> int | None:
+        """The same at a finalised block; `None` where the node keeps no state that old."""
+        try:
+            return self._ask(_integer, "eth_getTransactionCount", account, hex(finalized))
+        except RpcError:
+            return None
 
     def balance(self, account: str) -> int:
         """Wei an account holds."""
