@@ -119,6 +119,8 @@ oracle: public(immutable(address))
 mandate: public(immutable(address))
 asset: public(immutable(address))
 _VIRTUAL_SHARES: immutable(uint256)
+# Base units behind the virtual shares.
+_VIRTUAL_ASSETS: immutable(uint256)
 _COUNT: immutable(uint256)
 
 # Base units per share at 18 decimals times the virtual shares, when prices were last live.
@@ -153,7 +155,10 @@ def __init__(
     mandate = mandate_
     asset = tokens[0]
     _COUNT = len(tokens)
-    _VIRTUAL_SHARES = 10 ** (18 - base_decimals)
+    # A donation made before the first deposit costs its donor at least a million times what the
+    # rounding of shares can take from the depositors after him.
+    _VIRTUAL_SHARES = 10 ** max(18 - base_decimals, 6)
+    _VIRTUAL_ASSETS = 10 ** max(base_decimals, 12) // 10**12
 
 
 # ---------------------------------------------------------------------------------------------
@@ -569,7 +574,8 @@ def _appraise(strict: bool) -> Appraisal:
         live, prices = staticcall IPriceOracle(oracle).try_prices()
         if not live:
             total: uint256 = self._mark * (erc20.totalSupply + _VIRTUAL_SHARES) // (ONE * _VIRTUAL_SHARES)
-            return Appraisal(worth=0, base_price=0, total_assets=total - min(total, 1), live=False)
+            total -= min(total, _VIRTUAL_ASSETS)
+            return Appraisal(worth=0, base_price=0, total_assets=total, live=False)
     worth: uint256 = self._sum(self._values(custody._holdings(), prices))
     return Appraisal(worth=worth, base_price=prices[0], total_assets=worth * ONE // prices[0], live=True)
 
@@ -579,29 +585,30 @@ def _keep_mark(total_assets: uint256):
     """
     @dev Kept for when prices are not live; `_appraise` inverts it.
     """
-    self._mark = (total_assets + 1) * ONE * _VIRTUAL_SHARES // (erc20.totalSupply + _VIRTUAL_SHARES)
+    self._mark = (total_assets + _VIRTUAL_ASSETS) * ONE * _VIRTUAL_SHARES // (erc20.totalSupply + _VIRTUAL_SHARES)
 
 
 @internal
 @view
 def _per_share(worth: uint256, base_price: uint256) -> uint256:
     """
-    @dev Rounded down. One virtual base unit stands behind the virtual shares.
+    @dev Rounded down.
     """
-    return (worth + base_price // ONE) * ONE // (erc20.totalSupply + _VIRTUAL_SHARES)
+    return (worth + _VIRTUAL_ASSETS * base_price // ONE) * ONE // (erc20.totalSupply + _VIRTUAL_SHARES)
 
 
 @internal
 @view
 def _to_shares(assets: uint256, total_assets: uint256, round_up: bool) -> uint256:
     numerator: uint256 = assets * (erc20.totalSupply + _VIRTUAL_SHARES)
-    return fees._ceil_div(numerator, total_assets + 1) if round_up else numerator // (total_assets + 1)
+    denominator: uint256 = total_assets + _VIRTUAL_ASSETS
+    return fees._ceil_div(numerator, denominator) if round_up else numerator // denominator
 
 
 @internal
 @view
 def _to_assets(shares: uint256, total_assets: uint256, round_up: bool) -> uint256:
-    numerator: uint256 = shares * (total_assets + 1)
+    numerator: uint256 = shares * (total_assets + _VIRTUAL_ASSETS)
     supply: uint256 = erc20.totalSupply + _VIRTUAL_SHARES
     return fees._ceil_div(numerator, supply) if round_up else numerator // supply
 

@@ -119,7 +119,7 @@ def deploy_plan(evm: Evm, plan: DeploymentPlan, sender: str = "owner") -> tuple[
     return vault, mandate, oracle
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class World:
     """One vault and everything around it."""
 
