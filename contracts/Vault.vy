@@ -275,9 +275,9 @@ def _execute(legs: DynArray[orders.Leg, 16], before: DynArray[uint256, 16]) -> E
 def redeem_in_kind(shares: uint256, receiver: address, owner: address, skip: uint256) -> DynArray[uint256, 16]:
     """
     @notice Burns shares for their part of every token held, less the exit fee, which stays with the
-            others; who holds the whole supply pays none. Works in every breaker state and asks no
-            oracle. The owner of the shares or whom they approved; reverts when a token that is not
-            skipped refuses to move.
+            others; who holds the whole supply pays none and leaves the virtual shares' dust. Works in
+            every breaker state and asks no oracle. The owner of the shares or whom they approved;
+            reverts when a token that is not skipped refuses to move.
     @param shares Share base units to burn.
     @param receiver Gets the tokens, and the claims to skipped ones.
     @param owner Whose shares.
@@ -286,11 +286,10 @@ def redeem_in_kind(shares: uint256, receiver: address, owner: address, skip: uin
     """
     assert shares > 0, "vault: zero shares"
     assert receiver not in [empty(address), self], "vault: bad receiver"
-    supply: uint256 = erc20.totalSupply
     net_shares: uint256 = shares
-    if shares < supply:
+    if shares < erc20.totalSupply:
         net_shares = fees._net(shares, (staticcall IMandate(mandate).terms()).exit_fee_bps)
-        supply += _VIRTUAL_SHARES
+    supply: uint256 = erc20.totalSupply + _VIRTUAL_SHARES
     holdings: DynArray[uint256, 16] = custody._holdings()
     self._burn_from(owner, shares)
     amounts: DynArray[uint256, 16] = []
