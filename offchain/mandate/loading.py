@@ -225,6 +225,8 @@ def _field_path(data: object, location: Sequence[int | str]) -> str:
 
 def _show(value: object) -> str:
     text = "a mapping" if isinstance(value, dict) else "a list" if isinstance(value, list | tuple) else repr(value)
+    if isinstance(value, float):
+        text = f"{value:g}"
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
