@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from offchain.sandbox.standup import Sandbox, launch
+
+# Histories that tests read must not reach the user's cache.
+os.environ.setdefault("PLIMSOLL_CACHE_DIR", str(Path(__file__).parents[1] / ".cache" / "test-history"))
 
 
 @pytest.fixture(scope="session")
