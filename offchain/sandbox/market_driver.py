@@ -6,8 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
-from types import MappingProxyType
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -25,14 +24,6 @@ TICK_SECONDS = 4 * 3_600
 DAY = 86_400
 STAKING_YIELD = 0.03
 """Growth of stETH per wstETH, a year of 365 days."""
-
-RULES: Mapping[str, FeedRule] = MappingProxyType(
-    {
-        name: replace(rule, deviation=0.005) if name in ("ETH/USD", "BTC/USD") else rule
-        for name, rule in FEED_RULES.items()
-    }
-)
-"""The sandbox's heartbeats with mainnet's deviation thresholds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +127,7 @@ class MarketDriver:
         *,
         tick_seconds: int = TICK_SECONDS,
         feed_delay: int = 60,
-        rules: Mapping[str, FeedRule] = RULES,
+        rules: Mapping[str, FeedRule] = FEED_RULES,
         flow: NoiseFlow | None = None,
         producer: BlockProducer | None = None,
     ) -> None:

@@ -49,8 +49,8 @@ class FeedRule:
 
 FEED_RULES: Final = MappingProxyType(
     {
-        "ETH/USD": FeedRule(4 * HOUR, 0.01, 8),
-        "BTC/USD": FeedRule(4 * HOUR, 0.01, 8),
+        "ETH/USD": FeedRule(4 * HOUR, 0.005, 8),
+        "BTC/USD": FeedRule(4 * HOUR, 0.005, 8),
         "LINK/USD": FeedRule(4 * HOUR, 0.01, 8),
         "stETH/ETH": FeedRule(24 * HOUR, 0.005, 18),
         "USDC/USD": FeedRule(24 * HOUR, 0.0025, 8),
@@ -58,8 +58,8 @@ FEED_RULES: Final = MappingProxyType(
         "DAI/USD": FeedRule(24 * HOUR, 0.0025, 8),
     }
 )
-"""The sandbox's feeds. The heartbeat of the volatile ones is stretched for speed: mainnet's is
-1 h at a deviation of 0.5 % (LINK 1 %); DAI's is 1 h, the others' 24 h."""
+"""The sandbox's feeds, with mainnet's deviations. The heartbeat of the volatile ones is stretched
+for speed: mainnet's is 1 h; DAI's is 1 h, the others' 24 h."""
 
 
 def token_prices(answers: Mapping[str, float] = PRICES, ratio: float = STAKED_RATIO) -> dict[str, float]:

@@ -13,8 +13,9 @@ import pytest
 from offchain.sandbox.arbitrage import Q96, fair_root_price
 from offchain.sandbox.blocks import BlockProducer
 from offchain.sandbox.chainlink import LATEST_ROUND, LATEST_ROUND_DATA
-from offchain.sandbox.market_driver import RULES, MarketDriver, Tick
+from offchain.sandbox.market_driver import MarketDriver, Tick
 from offchain.sandbox.paths import MARKET_SYMBOLS, PricePath, PricePathError
+from offchain.sandbox.prices import FEED_RULES
 from offchain.sandbox.prices_file import load_path
 from offchain.sandbox.simulator import START_PRICES, Crash, continued_from_the_sandbox, simulate
 from offchain.sandbox.standup import Sandbox
@@ -76,7 +77,7 @@ def test_feeds_stand_within_their_deviation_of_the_price_they_saw(crashed: tuple
         ("ETH/USD", seen["ETH"]), ("BTC/USD", seen["BTC"]), ("LINK/USD", seen["LINK"]),
         ("stETH/ETH", seen["stETH"] / seen["ETH"]), ("USDC/USD", seen["USDC"]), ("DAI/USD", seen["DAI"]),
     ):  # fmt: skip
-        assert answers(driver.sandbox)[name] == pytest.approx(true, rel=RULES[name].deviation * 1.001)
+        assert answers(driver.sandbox)[name] == pytest.approx(true, rel=FEED_RULES[name].deviation * 1.001)
 
 
 def test_each_round_had_a_reason(crashed: tuple[MarketDriver, list[Tick]]) -> None:
@@ -87,8 +88,8 @@ def test_each_round_had_a_reason(crashed: tuple[MarketDriver, list[Tick]]) -> No
     for one in rounds:
         if one.feed in last:
             price, written = last[one.feed]
-            moved = abs(one.price / price - 1) >= RULES[one.feed].deviation * 0.9999
-            assert moved or one.timestamp - written >= RULES[one.feed].heartbeat
+            moved = abs(one.price / price - 1) >= FEED_RULES[one.feed].deviation * 0.9999
+            assert moved or one.timestamp - written >= FEED_RULES[one.feed].heartbeat
         last[one.feed] = one.price, one.timestamp
 
 
