@@ -25,7 +25,7 @@ def account_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--account",
         "alias",
-        help=f"Alias of an ape account ({PASSPHRASE_VARIABLE} opens its keyfile), or on a sandbox a role such as alice.",
+        help=f"Alias of an ape account ({PASSPHRASE_VARIABLE} opens it), or on a sandbox a role such as alice.",
     )(command)
 
 

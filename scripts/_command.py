@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import click
 from ape.cli import ConnectedProviderCommand
 from ape.exceptions import ApeException, ContractLogicError, ProviderNotConnectedError
+from ape.logging import logger
 
 from offchain.errors import PlimsollError
 
@@ -54,6 +57,9 @@ class VaultCommand(ConnectedProviderCommand):
             raise Refusal(_one_line(error)) from error
 
     def invoke(self, ctx: click.Context) -> Any:
+        if ctx.params.get("as_json"):
+            # Ape's notes go to stdout.
+            logger.set_level("ERROR")
         try:
             _aim(ctx.params.get("network"))
             return super().invoke(ctx)
@@ -61,6 +67,20 @@ class VaultCommand(ConnectedProviderCommand):
             raise Refusal(f"the chain refuses: {_one_line(error.revert_message)}") from error
         except (PlimsollError, ApeException, ProviderNotConnectedError) as error:
             raise Refusal(_one_line(error)) from error
+
+
+def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")(command)
+
+
+def answer(document: Mapping[str, Any], lines: Iterable[str], *, as_json: bool) -> None:
+    """Print a result for a program or for a person."""
+    if as_json:
+        click.echo(json.dumps(document, indent=2))
+    else:
+        for line in lines:
+            click.echo(line)
 
 
 def _aim(provider: Any) -> None:

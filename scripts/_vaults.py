@@ -7,16 +7,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from offchain.settle.deployment import Deployment
 from scripts._command import ScriptError
 
-DEPLOYMENTS = Path(__file__).parents[1] / "deployments"
+if TYPE_CHECKING:
+    from offchain.mandate import Mandate
+
+PROJECT = Path(__file__).parents[1]
+DEPLOYMENTS = PROJECT / "deployments"
 ERC20 = ("approve", "allowance", "balanceOf", "transfer")
 SHARE_DECIMALS = 18
+GAS_MARGIN_PERCENT = 130
+"""An estimate made at one second can be too low at the next."""
 BREAKER_STATES = ("ACTIVE", "REDUCE_ONLY", "HALTED")
 BREAKER_REASONS = ("none", "drawdown", "guardian")
 
@@ -48,6 +54,15 @@ def record_path(provider: Any, folder: Path) -> Path:
 
 
 @dataclass(frozen=True)
+class AssetName:
+    """How to speak of an asset of a vault."""
+
+    symbol: str
+    address: str
+    decimals: int
+
+
+@dataclass(frozen=True)
 class StandingVault:
     """A recorded vault that the connected chain has, with ape contracts of its parts."""
 
@@ -65,6 +80,26 @@ class StandingVault:
     def base(self) -> Any:
         """The base asset."""
         return token(self.deployment.base_asset)
+
+    def asset_names(self) -> list[AssetName]:
+        """Name the assets as the mandate does; by their addresses where its file is not at hand any more."""
+        addresses = [str(one) for one in self.vault.tokens()]
+        mandate = self.recorded_mandate()
+        if mandate is not None:
+            return [AssetName(one.symbol, one.address, one.decimals) for one in mandate.ordered_assets]
+        feeds = self.deployment.arguments["PriceOracle"][0]
+        return [AssetName(one[:8], one, int(feed[5])) for one, feed in zip(addresses, feeds, strict=True)]
+
+    def recorded_mandate(self) -> Mandate | None:
+        """Return the mandate it was deployed from, unless the file is gone or is another vault's now."""
+        from offchain.mandate import MandateError, load_mandate
+
+        try:
+            mandate = load_mandate(PROJECT / self.deployment.mandate_file)
+        except MandateError:
+            return None
+        addresses = [asset.address.lower() for asset in mandate.ordered_assets]
+        return mandate if addresses == [one.lower() for one in self.vault.tokens()] else None
 
 
 def open_vault(provider: Any, folder: Path, address: str | None) -> StandingVault:
@@ -125,12 +160,31 @@ def token(address: str) -> Any:
     return ContractInstance(address, ContractType(contractName="ERC20", abi=functions))
 
 
-def mined(provider: Any, receipt: Any) -> Any:
-    """Wait for a transaction on nodes that do not mine at once, and return web3's receipt of it."""
-    done = provider.web3.eth.wait_for_transaction_receipt(receipt.txn_hash, timeout=600, poll_latency=0.01)
-    if done["status"] != 1:
-        raise ScriptError(f"transaction {receipt.txn_hash} reverted; nothing else was sent")
-    return done
+def transact(provider: Any, account: Any, target: str, calldata: str | bytes) -> Any:
+    """Send a call and return web3's receipt of it; refused before it is sent where the chain would refuse it.
+
+    Raises
+    ------
+    Reverted
+        The contract would refuse, with its own reason.
+    ScriptError
+        It was mined and failed all the same.
+    """
+    from offchain.market.rpc import NodeClient
+    from offchain.settle.node import Node
+
+    data = calldata if isinstance(calldata, bytes) else bytes.fromhex(calldata.removeprefix("0x"))
+    with NodeClient(provider.http_uri) as client:
+        gas = Node(client).estimate_gas(target, data, sender=account.address)
+    transaction = provider.network.ecosystem.create_transaction(
+        receiver=target, data=data, sender=account.address, gas_limit=gas * GAS_MARGIN_PERCENT // 100
+    )
+    sent = account.call(transaction)
+    # Ape waits only on a node that mines at once.
+    receipt = provider.web3.eth.wait_for_transaction_receipt(sent.txn_hash, timeout=600, poll_latency=0.01)
+    if receipt["status"] != 1:
+        raise ScriptError(f"transaction {sent.txn_hash} was mined and failed; nothing else was sent")
+    return receipt
 
 
 def base_units(text: str, decimals: int, option: str) -> int:

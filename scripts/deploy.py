@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scripts._accounts import account_options, choose_account
-from scripts._command import ScriptError, VaultCommand
-from scripts._vaults import StandingVault, at_addresses, deployments_option, mined, record_path
+from scripts._command import ScriptError, VaultCommand, answer, json_option
+from scripts._vaults import PROJECT, StandingVault, at_addresses, contract, deployments_option, record_path, transact
 
 if TYPE_CHECKING:
     from offchain.mandate import Mandate
@@ -31,6 +31,7 @@ DELAY_SECONDS = 2 * 86_400
 @click.option("--delay", type=click.IntRange(min=0), default=DELAY_SECONDS, help="Seconds that loosening waits.")
 @click.option("--salt", default="", help="At most 32 characters; another one gives another vault of the same mandate.")
 @deployments_option
+@json_option
 def cli(
     provider: Any,
     file: Path,
@@ -43,6 +44,7 @@ def cli(
     delay: int,
     salt: str,
     folder: Path,
+    as_json: bool,
 ) -> None:
     """Create a mandate's vault, check it against the mandate and record it.
 
@@ -63,20 +65,34 @@ def cli(
     types = compiled_types()
     codes = {name: one.deployment_bytecode.bytecode for name, one in types.items()}
     plan = plan_deployment(mandate, roles, codes, deployer, salt.encode())
-    created = [one for one in plan.creations if create(provider, account, plan.deployer, one)]
-    vault = at_addresses(describe(provider, plan, mandate, file, types))
+    require_free_mandate(provider, plan)
+    blocks = {one.contract: create(provider, account, plan.deployer, one) for one in plan.creations}
+    created = [name for name, block in blocks.items() if block is not None]
+    vault = at_addresses(describe(provider, plan, mandate, file, types, blocks["Vault"]))
     verify(provider, vault, mandate, roles if created else None)
-    for name in ("vault", "mandate", "oracle"):
-        click.echo(f"{name:<8} {getattr(plan, name).address}")
-    if not created:
-        click.echo(f"{mandate.name} already stands; nothing was sent.")
     path = record_path(provider, folder)
-    if rehearsal:
-        click.echo("A rehearsal: this chain ends with the command, so nothing is recorded.")
-        return
-    if created or not already_recorded(path, plan.vault.address):
+    if not rehearsal and (created or not already_recorded(path, plan.vault.address)):
         save_deployment(vault.deployment, path)
-    click.echo(f"Recorded in {path}")
+    answer(
+        {
+            "name": mandate.name,
+            "vault": plan.vault.address,
+            "mandate": plan.mandate.address,
+            "oracle": plan.oracle.address,
+            "created": created,
+            "record": None if rehearsal else str(path),
+        },
+        [
+            f"vault    {plan.vault.address}",
+            f"mandate  {plan.mandate.address}",
+            f"oracle   {plan.oracle.address}",
+            f"created  {', '.join(created)}" if created else f"{mandate.name} already stands; nothing was sent.",
+            "A rehearsal: this chain ends with the command, so nothing is recorded."
+            if rehearsal
+            else f"Recorded in {path}",
+        ],
+        as_json=as_json,
+    )
 
 
 def become_sandbox(provider: Any) -> None:
@@ -161,27 +177,42 @@ def compiled_types() -> Mapping[str, Any]:
     return {name: getattr(project, name).contract_type for name in ("PriceOracle", "Mandate", "Vault")}
 
 
-def create(provider: Any, account: Any, deployer: str, creation: Creation) -> bool:
-    """Create a contract unless it stands; return whether it did not."""
+def require_free_mandate(provider: Any, plan: DeploymentPlan) -> None:
+    """Refuse a mandate contract that serves another vault: the vault's code has changed since it was created."""
+    if len(provider.get_code(plan.mandate.address)) == 0:
+        return
+    served = contract(plan.mandate.address, "Mandate").vault()
+    if int(served, 16) and served != plan.vault.address:
+        raise ScriptError(
+            f"the mandate contract {plan.mandate.address} serves the vault {served}, created from other sources "
+            "of Vault.vy; give another --salt"
+        )
+
+
+def create(provider: Any, account: Any, deployer: str, creation: Creation) -> int | None:
+    """Create a contract and return the block; `None` when it stands already."""
     if len(provider.get_code(creation.address)) > 0:
-        return False
-    transaction = provider.network.ecosystem.create_transaction(
-        receiver=deployer, data=creation.transaction_data, sender=account.address
-    )
-    receipt = mined(provider, account.call(transaction))
+        return None
+    receipt = transact(provider, account, deployer, creation.transaction_data)
     if len(provider.get_code(creation.address)) == 0:
         raise ScriptError(
             f"{creation.contract}: the deployer {deployer} created nothing at {creation.address} "
             f"(transaction {receipt['transactionHash'].to_0x_hex()}); does the constructor accept the mandate?"
         )
-    click.echo(f"created {creation.contract} with {receipt['gasUsed']:,} gas")
-    return True
+    click.echo(f"created {creation.contract} with {receipt['gasUsed']:,} gas", err=True)
+    return int(receipt["blockNumber"])
 
 
 def describe(
-    provider: Any, plan: DeploymentPlan, mandate: Mandate, file: Path, types: Mapping[str, Any]
+    provider: Any, plan: DeploymentPlan, mandate: Mandate, file: Path, types: Mapping[str, Any], block: int | None
 ) -> Deployment:
-    """Make the record, refusing code that is not what was compiled.
+    """Make the record, and refuse code that is not what was compiled.
+
+    Parameters
+    ----------
+    block
+        In which the vault was created; `None` for one that was found, whose record has the present block.
+
 
     Raises
     ------
@@ -205,10 +236,10 @@ def describe(
         mandate=plan.mandate.address,
         oracle=plan.oracle.address,
         base_asset=mandate.ordered_assets[0].address,
-        block=provider.get_block("latest").number,
+        block=provider.get_block("latest").number if block is None else block,
         code_hashes=hashes,
         arguments={creation.contract: creation.arguments for creation in plan.creations},
-        mandate_file=str(file),
+        mandate_file=str(_portable(file)),
         commit=commit_of_sources(),
     )
 
@@ -252,11 +283,16 @@ def already_recorded(path: Path, address: str) -> bool:
     return path.exists() and any(one.vault == address for one in load_deployments(path))
 
 
+def _portable(file: Path) -> Path:
+    """Path from the checkout's folder for a file inside of it."""
+    path = file.resolve()
+    return path.relative_to(PROJECT) if path.is_relative_to(PROJECT) else path
+
+
 def commit_of_sources() -> str | None:
     """Commit of the checkout, marked when the contracts were changed since; `None` outside of one."""
-    folder = Path(__file__).parents[1]
     try:
-        git = ["git", "-C", str(folder)]
+        git = ["git", "-C", str(PROJECT)]
         head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
         changes = subprocess.run(
             [*git, "status", "--porcelain", "--", "contracts"], capture_output=True, text=True, check=True

@@ -9,15 +9,15 @@ from typing import Any
 import click
 
 from scripts._accounts import account_options, choose_account
-from scripts._command import ScriptError, VaultCommand
+from scripts._command import ScriptError, VaultCommand, answer, json_option
 from scripts._vaults import (
     BREAKER_STATES,
     SHARE_DECIMALS,
     StandingVault,
     base_units,
     deployments_option,
-    mined,
     open_vault,
+    transact,
     vault_option,
     whole,
 )
@@ -28,8 +28,15 @@ from scripts._vaults import (
 @account_options
 @vault_option
 @deployments_option
+@json_option
 def cli(
-    provider: Any, amount: str, alias: str | None, keyfile: Path | None, address: str | None, folder: Path
+    provider: Any,
+    amount: str,
+    alias: str | None,
+    keyfile: Path | None,
+    address: str | None,
+    folder: Path,
+    as_json: bool,
 ) -> None:
     """Approve exactly the amount, deposit it, and print the shares and the fee.
 
@@ -46,14 +53,29 @@ def cli(
         raise ScriptError(f"--amount {amount}: {account.address} holds {whole(held, decimals)} of the base asset")
     fee = assets - fair_price(standing, assets)
     if base.allowance(account.address, vault.address) != assets:
-        mined(provider, base.approve(vault.address, assets, sender=account))
+        transact(provider, account, base.address, base.approve.encode_input(vault.address, assets))
     before = vault.balanceOf(account.address)
-    receipt = mined(provider, vault.deposit(assets, account.address, sender=account))
+    receipt = transact(provider, account, vault.address, vault.deposit.encode_input(assets, account.address))
     shares = vault.balanceOf(account.address) - before
-    click.echo(f"shares   {whole(shares, SHARE_DECIMALS)}")
-    click.echo(f"fee      {whole(fee, decimals)} of {whole(assets, decimals)}, stays in the vault")
-    click.echo(f"gas      {receipt['gasUsed']:,}")
-    click.echo(f"tx       {receipt['transactionHash'].to_0x_hex()}")
+    transaction = receipt["transactionHash"].to_0x_hex()
+    answer(
+        {
+            "transaction": transaction,
+            "block": receipt["blockNumber"],
+            "account": account.address,
+            "assets": str(assets),
+            "shares": str(shares),
+            "fee": str(fee),
+            "gas_used": receipt["gasUsed"],
+        },
+        [
+            f"shares   {whole(shares, SHARE_DECIMALS)}",
+            f"fee      {whole(fee, decimals)} of {whole(assets, decimals)}, stays in the vault",
+            f"gas      {receipt['gasUsed']:,}",
+            f"tx       {transaction}",
+        ],
+        as_json=as_json,
+    )
 
 
 def fair_price(standing: StandingVault, assets: int) -> int:

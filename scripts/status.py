@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``ape run status``: how a vault stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from scripts._command import VaultCommand, answer, json_option
+from scripts._vaults import (
+    BREAKER_REASONS,
+    BREAKER_STATES,
+    SHARE_DECIMALS,
+    StandingVault,
+    deployments_option,
+    open_vault,
+    vault_option,
+    whole,
+)
+
+USD = 18
+ONE = 10**18
+FULL_BPS = 10_000
+CENT = 10**16
+
+
+@click.command(cls=VaultCommand)
+@vault_option
+@deployments_option
+@json_option
+def cli(provider: Any, address: str | None, folder: Path, as_json: bool) -> None:
+    """Show a vault's value, weights in their bounds, breaker, budgets and roles.
+
+    Example: ape run status --network ethereum:local:foundry
+    """
+    standing = open_vault(provider, folder, address)
+    document = read_status(provider, standing)
+    answer(document, lines(document), as_json=as_json)
+
+
+def read_status(provider: Any, standing: StandingVault) -> dict[str, Any]:
+    """Everything there is to say, as plain values; integers that JSON readers may round are strings.
+
+    Values are USD at 18 decimals, `None` while a price is not live; fractions are basis points.
+    """
+    vault, mandate = standing.vault, standing.mandate
+    limits = mandate.limits()
+    live = bool(vault.mark_is_live())
+    _, prices = standing.oracle.try_prices()
+    holdings = list(vault.holdings())
+    values = [amount * price // ONE for amount, price in zip(holdings, prices, strict=True)]
+    value = int(vault.value()) if live else None
+    assets = [
+        {
+            "symbol": one.symbol,
+            "address": one.address,
+            "holding": str(amount),
+            "decimals": one.decimals,
+            "value": str(worth) if live else None,
+            "weight_bps": worth * FULL_BPS / value if value else None,
+            "min_weight_bps": int(low),
+            "max_weight_bps": int(high),
+        }
+        for one, amount, worth, low, high in zip(
+            standing.asset_names(), holdings, values, limits.min_weights_bps, limits.max_weights_bps, strict=True
+        )
+    ]
+    return {
+        "name": standing.deployment.name,
+        "vault": vault.address,
+        "block": provider.get_block("latest").number,
+        "prices_live": live,
+        "value": None if value is None else str(value),
+        "value_per_share": str(vault.value_per_share()) if live else None,
+        "peak": str(mandate.peak()),
+        "drawdown_reduce_bps": int(limits.drawdown_reduce_bps),
+        "drawdown_halt_bps": int(limits.drawdown_halt_bps),
+        "total_supply": str(vault.totalSupply()),
+        "total_assets": str(vault.totalAssets()),
+        "base_decimals": standing.base_decimals,
+        "breaker": BREAKER_STATES[mandate.breaker_state()],
+        "breaker_reason": BREAKER_REASONS[mandate.breaker_reason()],
+        "order_nonce": int(vault.order_nonce()),
+        "assets": assets,
+        "loss_level_bps": mandate.loss_level() / 10**14,
+        "loss_capacity_bps": int(limits.loss_capacity_bps),
+        "loss_refill_bps_per_day": int(limits.loss_refill_bps_per_day),
+        "turnover_level_bps": mandate.turnover_level() / 10**14,
+        "turnover_capacity_bps": int(limits.turnover_capacity_bps),
+        "turnover_refill_bps_per_day": int(limits.turnover_refill_bps_per_day),
+        "entry_fee_bps": int(limits.entry_fee_bps),
+        "exit_fee_bps": int(limits.exit_fee_bps),
+        "owner": mandate.owner(),
+        "curator": mandate.curator(),
+        "guardian": mandate.guardian(),
+        "signers": signers(provider, standing),
+        "delay_seconds": int(mandate.delay()),
+    }
+
+
+def signers(provider: Any, standing: StandingVault) -> list[str]:
+    """Who may sign now: of those it was created with and those added since."""
+    from eth_utils import keccak, to_checksum_address
+
+    deployment = standing.deployment
+    candidates = list(deployment.arguments["Mandate"][4])
+    logs = provider.web3.eth.get_logs(
+        {
+            "address": standing.mandate.address,
+            "topics": [keccak(text="SignerAdded(address)")],
+            "fromBlock": deployment.block,
+            "toBlock": "latest",
+        }
+    )
+    candidates += [to_checksum_address(bytes(log["topics"][1])[-20:]) for log in logs]
+    return [one for one in dict.fromkeys(candidates) if standing.mandate.is_signer(one)]
+
+
+def lines(status: dict[str, Any]) -> Iterator[str]:
+    """Say the same to a person."""
+    yield f"{status['name']} at {status['vault']}, block {status['block']:,}"
+    if status["prices_live"]:
+        per_share, peak = int(status["value_per_share"]), int(status["peak"])
+        below = (peak - per_share) * FULL_BPS / peak if peak else 0.0
+        yield f"value        ${dollars(status['value'])}"
+        yield f"per share    ${dollars(status['value_per_share'], 6)}, {below:.0f} bps below its peak"
+        yield f"breaker line {status['drawdown_reduce_bps']} bps, halt at {status['drawdown_halt_bps']}"
+    else:
+        total = whole(int(status["total_assets"]), status["base_decimals"])
+        yield f"value        {total} of the base asset at the last mark: a price is not live"
+    yield f"breaker      {status['breaker']} ({status['breaker_reason']})"
+    yield f"shares       {whole(int(status['total_supply']), SHARE_DECIMALS)}"
+    for one in status["assets"]:
+        weight = "      ?" if one["weight_bps"] is None else f"{one['weight_bps'] / 100:6.2f}%"
+        band = f"{one['min_weight_bps'] / 100:g} to {one['max_weight_bps'] / 100:g} %"
+        yield f"  {one['symbol']:<8}{weight}  of {band:<12} {whole(int(one['holding']), one['decimals'])}"
+    for name in ("loss", "turnover"):
+        level, capacity, refill = (
+            status[f"{name}_{part}"] for part in ("level_bps", "capacity_bps", "refill_bps_per_day")
+        )
+        yield f"{name:<12} {level:.2f} of {capacity} bps used, {refill} a day come back"
+    yield f"fees         {status['entry_fee_bps']} bps in, {status['exit_fee_bps']} bps out"
+    for role in ("owner", "curator", "guardian"):
+        yield f"{role:<12} {status[role]}"
+    yield f"signers      {', '.join(status['signers']) or 'none'}"
+    yield f"delay        {status['delay_seconds'] / 3600:g} h for what loosens"
+
+
+def dollars(value: str, digits: int = 2) -> str:
+    """USD at 18 decimals, rounded for reading."""
+    return f"{int(value) / 10**USD:,.{digits}f}"
