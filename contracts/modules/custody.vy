@@ -111,6 +111,8 @@ def _holding(asset: uint256, claimed: uint256) -> uint256:
 
 @internal
 def _record_claim(account: address, asset: uint256, amount: uint256):
+    if amount == 0:
+        return
     self.claims[account][asset] += amount
     self._total_claims[asset] += amount
     self._claimed_assets |= 1 << asset

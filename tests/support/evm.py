@@ -22,7 +22,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, Self
 
@@ -78,6 +78,7 @@ class Mark:
     number: int
     timestamp: int
     base_fee: int
+    patches: int
 
 
 class Evm:
@@ -102,6 +103,7 @@ class Evm:
         self._stale_block = True
         self.gas_used = 0
         self.logs: list[Any] = []
+        self._patches: list[tuple[str, bytes]] = []
 
     @classmethod
     def sandbox(cls, chain_id: int = 1) -> Self:
@@ -186,9 +188,9 @@ class Evm:
 
     def set_code(self, address: str, code: bytes) -> None:
         """Put code at an address; its storage and balance stay."""
-        balance = self._evm.get_balance(address)
-        self._evm.insert_account_info(address, AccountInfo(code=code))
-        self._evm.set_balance(address, balance)
+        # The EVM's journal knows nothing of it, so going back is up to us.
+        self._patches.append((address, self.code(address)))
+        self._put_code(address, code)
 
     def storage(self, address: str, slot: int) -> int:
         """One word."""
@@ -196,11 +198,13 @@ class Evm:
 
     def snapshot(self) -> Mark:
         """Remember state and block."""
-        return Mark(self._evm.snapshot(), self._number, self._timestamp, self._base_fee)
+        return Mark(self._evm.snapshot(), self._number, self._timestamp, self._base_fee, len(self._patches))
 
     def revert(self, mark: Mark) -> None:
         """Go back; the mark and every later one are used up."""
         self._evm.revert(mark.checkpoint)
+        while len(self._patches) > mark.patches:
+            self._put_code(*self._patches.pop())
         self.number, self.timestamp, self.base_fee = mark.number, mark.timestamp, mark.base_fee
 
     @contextmanager
@@ -211,6 +215,11 @@ class Evm:
             yield
         finally:
             self.revert(mark)
+
+    def _put_code(self, address: str, code: bytes) -> None:
+        balance = self._evm.get_balance(address)
+        self._evm.insert_account_info(address, AccountInfo(code=code))
+        self._evm.set_balance(address, balance)
 
     def _set_block(self) -> None:
         if self._stale_block:
@@ -263,13 +272,13 @@ class Method:
 NOBODY = "0x" + "99" * 20
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Contract:
     """An address and its ABI; functions are attributes."""
 
     evm: Evm
     address: str
-    abi: ABI = field(repr=False)
+    abi: ABI
 
     def __getattr__(self, name: str) -> Method:
         if name.startswith("__"):
@@ -278,6 +287,9 @@ class Contract:
         if signature is None:
             raise AttributeError(f"the ABI has no function {name}")
         return Method(self, *signature)
+
+    def __repr__(self) -> str:
+        return f"Contract({self.address})"
 
     def at(self, evm: Evm) -> Contract:
         """The same address on another chain."""

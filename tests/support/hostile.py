@@ -69,6 +69,9 @@ class Hostile:
     usd: tuple[float, ...]
     """Price of a whole token that the feeds start with."""
 
+    def __repr__(self) -> str:
+        return f"Hostile(prices {self.usd})"
+
     def set_usd(self, asset: int, price: float) -> None:
         """A feed answers something else from now on."""
         self.feeds[asset].set(round(price * 10**FEED_DECIMALS), self.world.evm.timestamp, sender="market")

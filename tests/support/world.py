@@ -148,6 +148,9 @@ class World:
         world.maker = world.deploy_maker("market", {symbol: INVENTORY[symbol] for symbol in INVENTORY})
         return world
 
+    def __repr__(self) -> str:
+        return f"World({self.file.name!r} at {self.vault.address})"
+
     # ------------------------------------------------------------------ assets
 
     def index(self, asset: int | str) -> int:
