@@ -281,22 +281,25 @@ def redeem_in_kind(shares: uint256, receiver: address, owner: address, skip: uin
     @param shares Share base units to burn.
     @param receiver Gets the tokens, and the claims to skipped ones.
     @param owner Whose shares.
-    @param skip Bit i set: do not transfer asset i, record a claim instead.
+    @param skip Bit i set: do not transfer asset i, record a claim instead; to nothing when the token
+           cannot even tell its balance.
     @return Base units of each asset paid or recorded.
     """
     assert shares > 0, "vault: zero shares"
     assert receiver not in [empty(address), self], "vault: bad receiver"
     net_shares: uint256 = shares
     if shares < erc20.totalSupply:
-        net_shares = fees._net(shares, (staticcall IMandate(mandate).terms()).exit_fee_bps)
+        net_shares = fees._net(shares, self._terms().exit_fee_bps)
     supply: uint256 = erc20.totalSupply + _VIRTUAL_SHARES
-    holdings: DynArray[uint256, 16] = custody._holdings()
     self._burn_from(owner, shares)
+    claimed: uint256 = custody._claimed_assets
     amounts: DynArray[uint256, 16] = []
     for i: uint256 in range(_COUNT, bound=16):
-        amounts.append(holdings[i] * net_shares // supply)
         if (skip >> i) & 1 == 1:
+            amounts.append(custody._readable_holding(i) * net_shares // supply)
             custody._record_claim(receiver, i, amounts[i])
+        else:
+            amounts.append(custody._holding(i, claimed) * net_shares // supply)
     for i: uint256 in range(_COUNT, bound=16):
         if (skip >> i) & 1 == 0 and amounts[i] > 0:
             custody._send(i, receiver, amounts[i])
@@ -319,7 +322,7 @@ def deposit(assets: uint256, receiver: address) -> uint256:
     @return Share base units minted.
     """
     appraisal: Appraisal = self._appraise(True)
-    shares: uint256 = self._to_shares(fees._net(assets, (staticcall IMandate(mandate).terms()).entry_fee_bps), appraisal.total_assets, False)
+    shares: uint256 = self._to_shares(fees._net(assets, self._terms().entry_fee_bps), appraisal.total_assets, False)
     self._deposit(assets, shares, receiver, appraisal)
     return shares
 
@@ -333,7 +336,7 @@ def mint(shares: uint256, receiver: address) -> uint256:
     @return Base units of the base asset taken.
     """
     appraisal: Appraisal = self._appraise(True)
-    assets: uint256 = fees._gross(self._to_assets(shares, appraisal.total_assets, True), (staticcall IMandate(mandate).terms()).entry_fee_bps)
+    assets: uint256 = fees._gross(self._to_assets(shares, appraisal.total_assets, True), self._terms().entry_fee_bps)
     self._deposit(assets, shares, receiver, appraisal)
     return assets
 
@@ -347,7 +350,7 @@ def withdraw(assets: uint256, receiver: address, owner: address) -> uint256:
     @return Share base units burned.
     """
     appraisal: Appraisal = self._appraise(True)
-    shares: uint256 = self._to_shares(fees._gross(assets, (staticcall IMandate(mandate).terms()).exit_fee_bps), appraisal.total_assets, True)
+    shares: uint256 = self._to_shares(fees._gross(assets, self._terms().exit_fee_bps), appraisal.total_assets, True)
     self._withdraw(assets, shares, receiver, owner, appraisal)
     return shares
 
@@ -359,7 +362,7 @@ def redeem(shares: uint256, receiver: address, owner: address) -> uint256:
     @return Base units of the base asset paid.
     """
     appraisal: Appraisal = self._appraise(True)
-    assets: uint256 = fees._net(self._to_assets(shares, appraisal.total_assets, False), (staticcall IMandate(mandate).terms()).exit_fee_bps)
+    assets: uint256 = fees._net(self._to_assets(shares, appraisal.total_assets, False), self._terms().exit_fee_bps)
     self._withdraw(assets, shares, receiver, owner, appraisal)
     return assets
 
@@ -425,7 +428,7 @@ def previewDeposit(assets: uint256) -> uint256:
     """
     @notice Shares that `deposit` would mint, entry fee included.
     """
-    return self._to_shares(fees._net(assets, (staticcall IMandate(mandate).terms()).entry_fee_bps), self._appraise(False).total_assets, False)
+    return self._to_shares(fees._net(assets, self._terms().entry_fee_bps), self._appraise(False).total_assets, False)
 
 
 @external
@@ -434,7 +437,7 @@ def previewMint(shares: uint256) -> uint256:
     """
     @notice Assets that `mint` would take, entry fee included.
     """
-    return fees._gross(self._to_assets(shares, self._appraise(False).total_assets, True), (staticcall IMandate(mandate).terms()).entry_fee_bps)
+    return fees._gross(self._to_assets(shares, self._appraise(False).total_assets, True), self._terms().entry_fee_bps)
 
 
 @external
@@ -443,7 +446,7 @@ def previewWithdraw(assets: uint256) -> uint256:
     """
     @notice Shares that `withdraw` would burn, exit fee included.
     """
-    return self._to_shares(fees._gross(assets, (staticcall IMandate(mandate).terms()).exit_fee_bps), self._appraise(False).total_assets, True)
+    return self._to_shares(fees._gross(assets, self._terms().exit_fee_bps), self._appraise(False).total_assets, True)
 
 
 @external
@@ -452,7 +455,7 @@ def previewRedeem(shares: uint256) -> uint256:
     """
     @notice Assets that `redeem` would pay, exit fee included.
     """
-    return fees._net(self._to_assets(shares, self._appraise(False).total_assets, False), (staticcall IMandate(mandate).terms()).exit_fee_bps)
+    return fees._net(self._to_assets(shares, self._appraise(False).total_assets, False), self._terms().exit_fee_bps)
 
 
 @external
@@ -479,10 +482,11 @@ def maxWithdraw(owner: address) -> uint256:
     """
     @notice What the owner can withdraw now from the base asset held; 0 when HALTED or not live.
     """
-    marks: Appraisal = self._appraise(False)
-    if not marks.live or (staticcall IMandate(mandate).terms()).state == HALTED:
+    appraisal: Appraisal = self._appraise(False)
+    terms: IMandate.Terms = self._terms()
+    if not appraisal.live or terms.state == HALTED:
         return 0
-    assets: uint256 = fees._net(self._to_assets(erc20.balanceOf[owner], marks.total_assets, False), (staticcall IMandate(mandate).terms()).exit_fee_bps)
+    assets: uint256 = fees._net(self._to_assets(erc20.balanceOf[owner], appraisal.total_assets, False), terms.exit_fee_bps)
     return min(assets, custody._holding(0, custody._claimed_assets))
 
 
@@ -492,12 +496,13 @@ def maxRedeem(owner: address) -> uint256:
     """
     @notice What the owner can redeem now from the base asset held; 0 when HALTED or not live.
     """
-    marks: Appraisal = self._appraise(False)
-    if not marks.live or (staticcall IMandate(mandate).terms()).state == HALTED:
+    appraisal: Appraisal = self._appraise(False)
+    terms: IMandate.Terms = self._terms()
+    if not appraisal.live or terms.state == HALTED:
         return 0
     held: uint256 = custody._holding(0, custody._claimed_assets)
-    gross: uint256 = held * fees.ONE_BPS // (fees.ONE_BPS - (staticcall IMandate(mandate).terms()).exit_fee_bps)
-    return min(erc20.balanceOf[owner], self._to_shares(gross, marks.total_assets, False))
+    gross: uint256 = held * fees.ONE_BPS // (fees.ONE_BPS - terms.exit_fee_bps)
+    return min(erc20.balanceOf[owner], self._to_shares(gross, appraisal.total_assets, False))
 
 
 # ---------------------------------------------------------------------------------------------
@@ -539,6 +544,12 @@ def _burn_from(owner: address, shares: uint256):
     if msg.sender != owner:
         erc20._spend_allowance(owner, msg.sender, shares)
     erc20._burn(owner, shares)
+
+
+@internal
+@view
+def _terms() -> IMandate.Terms:
+    return staticcall IMandate(mandate).terms()
 
 
 @internal

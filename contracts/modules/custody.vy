@@ -110,6 +110,28 @@ def _holding(asset: uint256, claimed: uint256) -> uint256:
 
 
 @internal
+@view
+def _readable_holding(asset: uint256) -> uint256:
+    """
+    @dev 0 when the token does not say, or says what no balance can be: such a token must not hold
+         up those who leave without it.
+    """
+    success: bool = False
+    response: Bytes[32] = b""
+    success, response = raw_call(
+        _TOKENS[asset],
+        abi_encode(self, method_id=method_id("balanceOf(address)")),
+        max_outsize=32,
+        is_static_call=True,
+        revert_on_failure=False,
+    )
+    if not success or len(response) != 32:
+        return 0
+    balance: uint256 = convert(response, uint256)
+    return balance - min(balance, self._total_claims[asset]) if balance < 2**128 else 0
+
+
+@internal
 def _record_claim(account: address, asset: uint256, amount: uint256):
     if amount == 0:
         return
