@@ -17,7 +17,7 @@ command -v npm >/dev/null || missing "npm is needed beside Node; install npm"
 if [ ! -x .tools/bin/uv ]; then
   echo "setup: uv"
   "$PYTHON" -m venv .tools
-  .tools/bin/python -m pip install --quiet --disable-pip-version-check 'uv==0.9.30'
+  .tools/bin/python -m pip install --quiet --disable-pip-version-check --no-input "uv==0.9.30"
 fi
 if [ ! -x .venv/bin/python ]; then
   .tools/bin/uv venv --quiet --python "$PYTHON" .venv
@@ -26,5 +26,5 @@ echo "setup: Python packages"
 .tools/bin/uv pip sync --quiet --python .venv/bin/python --require-hashes requirements.lock
 .tools/bin/uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
 echo "setup: anvil and protocol packages"
-npm ci --silent --ignore-scripts --no-audit --no-fund
+npm ci --loglevel=error --ignore-scripts --no-audit --no-fund
 echo "setup: done"
