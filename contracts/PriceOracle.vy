@@ -50,6 +50,8 @@ OUT_OF_BOUNDS: constant(uint256) = 2
 NO_ANSWER: constant(uint256) = 3
 
 ONE: constant(uint256) = 10**18
+# What an absurd answer saturates at, so that it is out of bounds instead of an overflow.
+MAX_PRICE: constant(uint256) = 2**128 - 1
 # A round may carry the timestamp of a node whose clock runs ahead of the block by this much.
 CLOCK_TOLERANCE: constant(uint256) = 60
 
@@ -74,6 +76,7 @@ def __init__(feeds: DynArray[Feed, 16]):
         assert row.kind <= STAKED_RATIO, "oracle: unknown kind"
         assert row.heartbeat > 0, "oracle: zero heartbeat"
         assert row.min_price > 0 and row.min_price < row.max_price, "oracle: bounds"
+        assert row.max_price < MAX_PRICE, "oracle: bounds"
         assert row.token_decimals <= 18, "oracle: token decimals"
         table[i] = row
         units[i] = 10 ** convert(staticcall Aggregator(row.feed).decimals(), uint256)
@@ -170,8 +173,10 @@ def _price(i: uint256) -> (uint256, uint256, uint256):
         if base.answer == 0 or ratio == 0:
             return NO_ANSWER, 0, min(updated_at, base.updated_at)
         status = max(status, self._freshness(base.updated_at, row.base_heartbeat))
-        usd = usd * ratio // ONE * base.answer // _BASE_UNITS[i]
         updated_at = min(updated_at, base.updated_at)
+        usd = min(usd, MAX_PRICE) * ratio // ONE
+        usd = min(usd, MAX_PRICE) * base.answer // _BASE_UNITS[i]
+    usd = min(usd, MAX_PRICE)
     if status == LIVE and (usd < row.min_price or usd > row.max_price):
         status = OUT_OF_BOUNDS
     return status, usd * 10 ** (18 - row.token_decimals), updated_at

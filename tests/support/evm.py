@@ -79,6 +79,7 @@ class Mark:
     timestamp: int
     base_fee: int
     patches: int
+    deployments: int
 
 
 class Evm:
@@ -104,6 +105,7 @@ class Evm:
         self.gas_used = 0
         self.logs: list[Any] = []
         self._patches: list[tuple[str, bytes]] = []
+        self._deployed: list[str] = []
 
     @classmethod
     def sandbox(cls, chain_id: int = 1) -> Self:
@@ -111,8 +113,8 @@ class Evm:
         evm = cls(chain_id)
         state = _sandbox_state()
         for address, account in state["accounts"].items():
-            code = bytes.fromhex(account["code"][2:])
-            evm._evm.insert_account_info(address, AccountInfo(code=code))
+            nonce, code = int(account["nonce"]), bytes.fromhex(account["code"][2:])
+            evm._evm.insert_account_info(address, AccountInfo(nonce=nonce, code=code or None))
             evm._evm.set_balance(address, int(account["balance"], 16))
             for slot, word in account["storage"].items():
                 evm._evm.insert_account_storage(address, int(slot, 16), int(word, 16))
@@ -178,9 +180,11 @@ class Evm:
         self._set_block()
         self._evm.reset_transient_storage()
         try:
-            return str(to_checksum_address(self._evm.deploy(address_of(sender), creation_code)))
+            address = str(to_checksum_address(self._evm.deploy(address_of(sender), creation_code)))
         except RuntimeError as error:
             raise _reverted(str(error)) from None
+        self._deployed.append(address)
+        return address
 
     def code(self, address: str) -> bytes:
         """Runtime code; empty where there is none."""
@@ -198,13 +202,17 @@ class Evm:
 
     def snapshot(self) -> Mark:
         """Remember state and block."""
-        return Mark(self._evm.snapshot(), self._number, self._timestamp, self._base_fee, len(self._patches))
+        block = self._number, self._timestamp, self._base_fee
+        return Mark(self._evm.snapshot(), *block, len(self._patches), len(self._deployed))
 
     def revert(self, mark: Mark) -> None:
         """Go back; the mark and every later one are used up."""
         self._evm.revert(mark.checkpoint)
+        undone = set(self._deployed[mark.deployments :])
+        del self._deployed[mark.deployments :]
         while len(self._patches) > mark.patches:
-            self._put_code(*self._patches.pop())
+            address, code = self._patches.pop()
+            self._put_code(address, b"" if address in undone else code)
         self.number, self.timestamp, self.base_fee = mark.number, mark.timestamp, mark.base_fee
 
     @contextmanager
@@ -218,7 +226,7 @@ class Evm:
 
     def _put_code(self, address: str, code: bytes) -> None:
         balance = self._evm.get_balance(address)
-        self._evm.insert_account_info(address, AccountInfo(code=code))
+        self._evm.insert_account_info(address, AccountInfo(code=code or None))
         self._evm.set_balance(address, balance)
 
     def _set_block(self) -> None:
