@@ -59,8 +59,8 @@ def cli(
     rehearsal = provider.process is not None if hasattr(provider, "process") else False
     if rehearsal and provider.network.name == "local":
         become_sandbox(provider)
-    account = choose_account(provider, alias, keyfile)
     deployer = require_universe(provider, mandate)
+    account = choose_account(provider, alias, keyfile)
     roles = choose_roles(provider, owner, curator, guardian, signers, delay)
     types = compiled_types()
     codes = {name: one.deployment_bytecode.bytecode for name, one in types.items()}

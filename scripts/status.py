@@ -124,7 +124,7 @@ def lines(status: dict[str, Any]) -> Iterator[str]:
     yield f"{status['name']} at {status['vault']}, block {status['block']:,}"
     if status["prices_live"]:
         per_share, peak = int(status["value_per_share"]), int(status["peak"])
-        below = (peak - per_share) * FULL_BPS / peak if peak else 0.0
+        below = max(0, peak - per_share) * FULL_BPS / max(peak, 1)
         yield f"value        ${dollars(status['value'])}"
         yield f"per share    ${dollars(status['value_per_share'], 6)}, {below:.0f} bps below its peak"
         yield f"breaker line {status['drawdown_reduce_bps']} bps, halt at {status['drawdown_halt_bps']}"

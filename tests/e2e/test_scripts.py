@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ape scripts, run as a user runs them, on a sandbox and on a fork of it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from eth_account import Account
+from web3 import HTTPProvider, Web3
+
+from offchain.abi import contract_abi
+from offchain.mandate import load_mandate
+from offchain.sandbox.anvil import Anvil
+from offchain.sandbox.standup import Sandbox, launch
+from offchain.settle.deployment import Deployment, load_deployments
+from offchain.settle.development import deployment_name, development_address
+from tests.support.contracts import PROJECT, compiled
+from tests.support.scripts import Scripts
+from tests.support.vaults import BLUE_CHIP, DeployedVault
+
+pytestmark = pytest.mark.xdist_group("scripts")
+
+DOLLAR_RESERVE = PROJECT / "mandates" / "dollar-reserve.yaml"
+USDC = 10**6
+SHARE = 10**18
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[Sandbox]:
+    with launch() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="module")
+def scripts(node: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Scripts:
+    folder = tmp_path_factory.mktemp("scripts")
+    return Scripts(folder / "deployments", folder / "ape", host=node.rpc_url)
+
+
+@pytest.fixture(scope="module")
+def recorded(node: Sandbox, scripts: Scripts) -> Deployment:
+    scripts.json("deploy", "--mandate", str(BLUE_CHIP), "--account", "owner")
+    [deployment] = load_deployments(scripts.deployments / f"{deployment_name(node.rpc)}.json")
+    return deployment
+
+
+@pytest.fixture
+def vault(node: Sandbox, recorded: Deployment) -> Iterator[DeployedVault]:
+    mark = node.rpc.call("evm_snapshot")
+    yield on_node(node.rpc_url, recorded)
+    node.rpc.call("evm_revert", mark)
+
+
+def on_node(url: str, recorded: Deployment) -> DeployedVault:
+    web3 = Web3(HTTPProvider(url))
+    parts = [
+        web3.eth.contract(address=web3.to_checksum_address(address), abi=contract_abi(name))
+        for name, address in (
+            ("Vault", recorded.vault),
+            ("Mandate", recorded.mandate),
+            ("PriceOracle", recorded.oracle),
+        )
+    ]
+    return DeployedVault(web3, BLUE_CHIP, load_mandate(BLUE_CHIP), *parts)
+
+
+def test_deploy_records_what_stands_on_the_chain(recorded: Deployment, vault: DeployedVault) -> None:
+    code = vault.web3.eth.get_code(vault.address)
+    assert recorded.code_hashes["Vault"] == Web3.keccak(code).to_0x_hex()
+    assert vault.vault.functions.mandate().call() == recorded.mandate
+    assert vault.vault.functions.oracle().call() == recorded.oracle
+    assert recorded.arguments["Vault"][:2] == ["Plimsoll Blue Chip", "pBLUE"]
+    assert recorded.mandate_file == "mandates/blue-chip.yaml"
+    assert vault.web3.eth.get_code(vault.address, recorded.block - 1) == b""
+
+
+def test_deploy_creates_what_the_compiler_makes(vault: DeployedVault, recorded: Deployment) -> None:
+    runtime = compiled("Vault").runtime_size
+    # Vyper appends the immutables to the code.
+    assert len(vault.web3.eth.get_code(vault.address)) > runtime
+    assert set(recorded.code_hashes) == {"Vault", "Mandate", "PriceOracle"}
+
+
+def test_second_deploy_sends_nothing(scripts: Scripts, vault: DeployedVault, recorded: Deployment) -> None:
+    head = vault.web3.eth.block_number
+    again = scripts.json("deploy", "--mandate", str(BLUE_CHIP), "--account", "owner")
+    assert again["vault"] == recorded.vault
+    assert again["created"] == []
+    assert vault.web3.eth.block_number == head
+
+
+def test_deposit_pays_exactly_and_says_what_it_cost(scripts: Scripts, vault: DeployedVault) -> None:
+    alice = development_address("alice")
+    answer = scripts.json("deposit", "--amount", "1000.5", "--account", "alice")
+    assert int(answer["assets"]) == 1000.5 * USDC
+    assert int(answer["shares"]) == vault.vault.functions.balanceOf(alice).call()
+    assert int(answer["fee"]) == pytest.approx(1000.5 * USDC * 50 / 10_000, abs=2)
+    assert vault.token(0).functions.allowance(alice, vault.address).call() == 0
+    assert vault.token(0).functions.balanceOf(vault.address).call() == 1000.5 * USDC
+
+
+def test_status_tells_value_weights_breaker_and_roles(scripts: Scripts, vault: DeployedVault) -> None:
+    vault.deposit("bob", 2000 * USDC)
+    status = scripts.json("status")
+    assert int(status["value"]) == vault.vault.functions.value().call()
+    assert int(status["value_per_share"]) == vault.vault.functions.value_per_share().call()
+    assert [one["symbol"] for one in status["assets"]] == ["USDC", "WETH", "WBTC", "LINK", "wstETH"]
+    assert [one["weight_bps"] for one in status["assets"]] == [10_000, 0, 0, 0, 0]
+    assert (status["breaker"], status["breaker_reason"]) == ("ACTIVE", "none")
+    assert status["signers"] == [development_address("optimizer")]
+    assert status["guardian"] == development_address("guardian")
+
+
+def test_redeems_for_the_base_asset(scripts: Scripts, vault: DeployedVault) -> None:
+    vault.deposit("alice", 1000 * USDC)
+    before = vault.token(0).functions.balanceOf(development_address("alice")).call()
+    answer = scripts.json("redeem", "--shares", "100", "--account", "alice")
+    after = vault.token(0).functions.balanceOf(development_address("alice")).call()
+    assert int(answer["shares"]) == 100 * SHARE
+    assert int(answer["paid"]["USDC"]) == after - before > 0
+
+
+def test_leaves_in_kind_with_a_claim_to_what_it_skips(scripts: Scripts, vault: DeployedVault) -> None:
+    vault.deposit("alice", 1000 * USDC)
+    vault.deposit("bob", 1000 * USDC)
+    answer = scripts.json("redeem", "--shares", "all", "--in-kind", "--skip", "USDC", "--account", "bob")
+    assert answer["shares_left"] == "0"
+    assert answer["claims"] == ["USDC"]
+    claim = vault.vault.functions.claims(development_address("bob"), 0).call()
+    assert claim == int(answer["paid"]["USDC"]) > 980 * USDC
+
+
+def test_says_why_deposits_are_closed(scripts: Scripts, vault: DeployedVault) -> None:
+    vault.send("guardian", vault.mandate.functions.guardian_trip(1))
+    refused = scripts.run("deposit", "--amount", "1000", "--account", "alice")
+    assert refused.refusal == (
+        "error: deposits are closed: the breaker stands at REDUCE_ONLY; `ape run status` shows more"
+    )
+
+
+def test_refuses_a_key_that_may_own_something_elsewhere(scripts: Scripts, vault: DeployedVault, tmp_path: Path) -> None:
+    stranger = Account.create("not a development key")
+    keyfile = tmp_path / "stranger.json"
+    keyfile.write_text(json.dumps(Account.encrypt(stranger.key, "secret", kdf="scrypt", iterations=2**10)))
+    refused = scripts.run("deposit", "--amount", "1", "--keyfile", str(keyfile), passphrase="secret").refusal
+    assert refused.startswith(f"error: {stranger.address} is not a development account")
+
+
+def test_a_fork_of_the_sandbox_is_a_chain_like_it(scripts: Scripts, node: Sandbox, vault: DeployedVault) -> None:
+    with node.fork() as fork:
+        there = Scripts(
+            scripts.deployments, scripts.ape_data, "ethereum:mainnet-fork:foundry", fork.rpc_url, node.rpc_url
+        )
+        forked = DeployedVault(Web3(HTTPProvider(fork.rpc_url)), *list(vars(vault).values())[1:])
+        deposited = there.json("deposit", "--amount", "700", "--account", "carol")
+        assert int(deposited["shares"]) == pytest.approx(700 * SHARE * 0.995, rel=1e-9)
+        assert forked.web3.eth.block_number > vault.web3.eth.block_number
+    assert vault.token(0).functions.balanceOf(vault.address).call() == 0
+
+
+def test_rehearses_a_deployment_on_a_fork_of_its_own(scripts: Scripts, node: Sandbox) -> None:
+    rehearsal = Scripts(
+        scripts.deployments, scripts.ape_data, "ethereum:mainnet-fork:foundry", upstream=node.rpc_url
+    ).json("deploy", "--mandate", str(DOLLAR_RESERVE), "--account", "owner")
+    assert rehearsal["created"] == ["PriceOracle", "Mandate", "Vault"]
+    assert rehearsal["record"] is None
+    assert node.chain.code(rehearsal["vault"]) == "0x"
+
+
+def test_rehearses_a_deployment_on_a_local_chain_of_its_own(scripts: Scripts) -> None:
+    rehearsal = Scripts(scripts.deployments, scripts.ape_data, host="auto").json(
+        "deploy", "--mandate", str(DOLLAR_RESERVE), "--account", "owner"
+    )
+    assert rehearsal["created"] == ["PriceOracle", "Mandate", "Vault"]
+    assert rehearsal["record"] is None
+
+
+def test_refuses_a_chain_that_is_not_the_mandates(scripts: Scripts) -> None:
+    with Anvil(chain_id=31337, accounts=1).start() as bare:
+        there = Scripts(scripts.deployments, scripts.ape_data, host=bare.rpc_url)
+        refused = there.run("deploy", "--mandate", str(BLUE_CHIP), "--account", "owner").refusal
+    assert refused.startswith("error: --network: the node serves chain 31337, the mandate is for 1")
+
+
+@pytest.mark.skipif(
+    "PLIMSOLL_MAINNET_RPC" not in os.environ, reason="needs a mainnet node: set PLIMSOLL_MAINNET_RPC to its URL"
+)
+def test_rehearses_a_deployment_on_a_fork_of_mainnet(tmp_path: Path) -> None:
+    keyfile = tmp_path / "deployer.json"
+    deployer = Account.create("anybody")
+    keyfile.write_text(json.dumps(Account.encrypt(deployer.key, "secret", kdf="scrypt", iterations=2**10)))
+    upstream = os.environ["PLIMSOLL_MAINNET_RPC"]
+    with Anvil(fork_url=upstream, chain_id=None).start() as fork:
+        fork.rpc.call("anvil_setBalance", deployer.address, hex(10**19))
+        scripts = Scripts(
+            tmp_path / "deployments", tmp_path / "ape", "ethereum:mainnet-fork:foundry", fork.rpc_url, upstream
+        )
+        roles = [
+            part for role in ("owner", "curator", "guardian", "signer") for part in (f"--{role}", deployer.address)
+        ]
+        outcome = scripts.run(
+            "deploy", "--json", "--mandate", str(BLUE_CHIP), "--keyfile", str(keyfile), *roles, passphrase="secret"
+        )
+    assert outcome.document["created"] == ["PriceOracle", "Mandate", "Vault"]
+    assert outcome.document["record"] == str(tmp_path / "deployments" / "1-fork.json")
