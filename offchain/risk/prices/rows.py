@@ -117,9 +117,7 @@ def _open(path: Path) -> IO[str]:
     return path.open(encoding="utf-8-sig", newline="")
 
 
-def _rows(
-    path: Path, handle: IO[str], report: Report, prices: Sequence[str], long_only: bool
-) -> Iterator[PriceRow]:
+def _rows(path: Path, handle: IO[str], report: Report, prices: Sequence[str], long_only: bool) -> Iterator[PriceRow]:
     reader = csv.reader(handle)
     header = [name.strip() for name in next(reader, [])]
     if not header:

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fitting the SVI smile of one expiry without butterfly arbitrage."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from offchain.risk.arrays import FloatArray, as_series
+from offchain.risk.options.errors import OptionError
+from offchain.risk.options.svi import RawSvi
+
+FEWEST_QUOTES = 5
+MARGIN = 1e-4
+"""What the fit asks of g beyond zero, so that rounding does not bring arbitrage back."""
+PENALTIES = (1e1, 1e2, 1e3, 1e4)
+
+
+@dataclass(frozen=True, slots=True)
+class SviFit:
+    """A fitted slice.
+
+    Attributes
+    ----------
+    slice
+        The smile.
+    error
+        Weighted root mean square error in volatility per year.
+    lowest_butterfly
+        Lowest value of g over all log-moneynesses; not negative.
+    repaired
+        Whether the best fit without the condition had butterfly arbitrage.
+    """
+
+    slice: RawSvi
+    error: float
+    lowest_butterfly: float
+    repaired: bool
+
+
+def fit_svi(
+    log_moneyness: ArrayLike, volatility: ArrayLike, expiry_years: float, weights: ArrayLike | None = None
+) -> SviFit:
+    """Fit a slice to implied volatilities by weighted least squares.
+
+    The search starts from the best of a grid of vertices, for each of which the remaining three parameters are
+    linear (Zeliade Systems 2009). Slopes of the wings stay within Lee's bound; where the best slice has negative g,
+    negative values are penalised ever more until none is left.
+
+    Parameters
+    ----------
+    log_moneyness, volatility
+        Shape (n,), n >= 5; volatilities per year.
+    expiry_years
+        Positive.
+    weights
+        Shape (n,), not negative; equal by default.
+
+    Raises
+    ------
+    OptionError
+        On too few quotes, or values that are not positive.
+    """
+    from scipy.optimize import least_squares
+
+    k = as_series(log_moneyness, "log_moneyness", minimum=FEWEST_QUOTES)
+    sigma = as_series(volatility, "volatility", minimum=FEWEST_QUOTES)
+    weight = np.ones(k.size) if weights is None else as_series(weights, "weights")
+    if not k.size == sigma.size == weight.size:
+        raise OptionError(f"{k.size} log-moneynesses, {sigma.size} volatilities and {weight.size} weights")
+    if not (expiry_years > 0.0 and np.all(sigma > 0.0) and np.all(weight >= 0.0) and weight.sum() > 0.0):
+        raise OptionError("expiry and volatilities must be positive and weights not negative")
+    root = np.sqrt(weight / weight.sum())
+
+    def misses(x: FloatArray, penalty: float) -> FloatArray:
+        one = _slice(x)
+        found: FloatArray = root * (np.sqrt(np.maximum(one.total_variance(k), 1e-16) / expiry_years) - sigma)
+        if penalty == 0.0:
+            return found
+        spread = np.sinh(np.linspace(-6.0, 6.0, 241)) * max(one.sigma, 1e-3) + one.m
+        lacking = np.minimum(one.butterfly(np.concatenate([spread, k])) - MARGIN, 0.0)
+        return np.concatenate([found, penalty * lacking / math.sqrt(lacking.size)])
+
+    x = least_squares(misses, _start(k, sigma**2 * expiry_years, weight), args=(0.0,), max_nfev=400).x
+    lowest = _slice(x).lowest_butterfly()[0]
+    repaired = lowest < 0.0
+    if repaired:
+        x = _inverse(_nearby(_slice(x), expiry_years))
+        for penalty in PENALTIES:
+            tried = least_squares(misses, x, args=(penalty,), max_nfev=400).x
+            if _slice(tried).lowest_butterfly()[0] >= 0.0:
+                x = tried
+                break
+        lowest = _slice(x).lowest_butterfly()[0]
+    best = _slice(x)
+    error = float(np.linalg.norm(root * (best.volatility(k, expiry_years) - sigma)))
+    return SviFit(best, error, lowest, repaired)
+
+
+def _slice(x: FloatArray) -> RawSvi:
+    """Map five free numbers to parameters inside their bounds."""
+    # Short of the bounds by a hair: at them g tends to zero from either side.
+    rho = 0.999 * math.tanh(x[2])
+    b = 1.999 / (1.0 + abs(rho)) / (1.0 + math.exp(-float(np.clip(x[1], -60, 60))))
+    sigma = math.exp(float(np.clip(x[4], -12, 5)))
+    lowest = math.exp(float(np.clip(x[0], -60, 10)))
+    return RawSvi(lowest - b * sigma * math.sqrt(1.0 - rho * rho), b, rho, float(x[3]), sigma)
+
+
+def _inverse(one: RawSvi) -> FloatArray:
+    share = min(max(one.b * (1.0 + abs(one.rho)) / 1.999, 1e-12), 1.0 - 1e-9)
+    return np.array(
+        [
+            math.log(max(one.lowest, 1e-12)),
+            math.log(share / (1.0 - share)),
+            math.atanh(min(max(one.rho / 0.999, -0.999999), 0.999999)),
+            one.m,
+            math.log(one.sigma),
+        ]
+    )
+
+
+def _start(k: FloatArray, w: FloatArray, weight: FloatArray) -> FloatArray:
+    """Best feasible vertex of a grid, the linear parameters by least squares."""
+    root = np.sqrt(weight)
+    width = max(float(np.ptp(k)), 1e-3)
+    best = (math.inf, RawSvi(float(w.min()) * 0.5, 0.1, 0.0, 0.0, 0.1 * width))
+    for m in np.linspace(k.min(), k.max(), 15):
+        for sigma in width * np.geomspace(0.01, 2.0, 14):
+            y = (k - m) / sigma
+            design = np.column_stack([np.ones_like(y), y, np.sqrt(y * y + 1.0)])
+            (a, d, c), *_ = np.linalg.lstsq(design * root[:, None], w * root, rcond=None)
+            c = max(c, 1e-8)
+            rho = float(np.clip(d / c, -0.95, 0.95))
+            b = min(c / sigma, 1.9 / (1.0 + abs(rho)))
+            lowest = max(a + b * sigma * math.sqrt(1 - rho**2), 0.05 * float(w.min()))
+            one = RawSvi(lowest - b * sigma * math.sqrt(1 - rho**2), b, rho, float(m), float(sigma))
+            miss = float(np.sum(weight * (one.total_variance(k) - w) ** 2))
+            if miss < best[0]:
+                best = (miss, one)
+    return _inverse(best[1])
+
+
+def _nearby(one: RawSvi, expiry_years: float) -> RawSvi:
+    """Return a slice without arbitrage that has about the same level, skew and vertex."""
+    from offchain.risk.options.ssvi import SsviSlice
+
+    wings = one.jump_wings(expiry_years)
+    theta = wings.v * expiry_years
+    rho = min(max(one.rho, -0.9), 0.9)
+    psi = min(one.b * 2.0, 0.95 * 4.0 / (1.0 + abs(rho)), 0.95 * 2.0 * math.sqrt(theta / (1.0 + abs(rho))))
+    return SsviSlice(theta, rho, psi).raw()
