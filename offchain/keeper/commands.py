@@ -137,7 +137,8 @@ def plan(rpc: RpcOption, vault: VaultOption, mandate: MandateOption, as_json: Js
     if as_json:
         typer.echo(plan_to_json(planned))
         return
-    typer.echo(f"Block {snapshot.block.number}: {planned.reason}, vault worth ${snapshot.value / 1e18:,.2f}")
+    why = f"{planned.reason} ({planned.note})" if planned.note else str(planned.reason)
+    typer.echo(f"Block {snapshot.block.number}: {why}, vault worth ${snapshot.value / 1e18:,.2f}")
     rows = zip(rules.symbols, planned.weights_before, planned.weights_after, planned.target_weights, strict=True)
     typer.echo(f"{'asset':<8}{'now':>9}{'after':>9}{'target':>9}")
     for symbol, before, after, target in rows:

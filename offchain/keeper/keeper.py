@@ -191,16 +191,18 @@ class Keeper:
 
     def settle_down(self) -> Block:
         """Follow the chain until nothing is under way, or `stopping` is set; returns the head then."""
-        seen = ""
-        while True:
+        seen, idle = "", False
+        while not self.stopping.is_set():
             head = self._node.head()
-            if head.hash == seen:
-                self._pause()
-            else:
+            if head.hash != seen:
                 self.on_block(head)
-                seen = head.hash
-            if self._dispatch.idle(head) or self.stopping.is_set():
+                seen, idle = head.hash, self._dispatch.idle(head)
+            elif idle:
+                # Still the block that everything was looked up at, so nothing was mined meanwhile.
                 return head
+            else:
+                self._pause()
+        return self._node.head()
 
     def decide(self, head: Block) -> TickReport:
         """Plan at the newest block and send what the plan wants, without waiting for it.
@@ -242,7 +244,8 @@ class Keeper:
             decision, reason = Decision.REFUSE, str(problem)
             self._tell_once(reason, number)
         else:
-            decision, reason = (Decision.SETTLE if plan.trades else Decision.HOLD), str(plan.reason)
+            decision = Decision.SETTLE if plan.trades else Decision.HOLD
+            reason = f"{plan.reason}: {plan.note}" if plan.note else str(plan.reason)
             self._last_problem = ""
             log.info("decided", decision=decision, reason=reason, block=number, legs=len(plan.legs))
         tick = self.journal.record_tick(

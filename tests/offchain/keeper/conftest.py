@@ -9,8 +9,10 @@ from eth_account import Account
 from offchain.keeper.breaker_watch import BreakerWatch
 from offchain.keeper.dispatch import Dispatch
 from offchain.keeper.journal import Journal
+from offchain.keeper.keeper import Keeper, KeeperSettings
 from offchain.keeper.records import Decision
 from offchain.keeper.submitter import Submitter
+from offchain.mandate import Mandate
 from offchain.market.rpc import NodeClient
 from offchain.route.leg import Venue
 from offchain.sandbox.anvil import Anvil
@@ -96,6 +98,22 @@ class Stage:
         )
         breaker = BreakerWatch(self.node, submitter, self.vault.mandate.address)
         return Dispatch(self.node, journal, submitter, breaker, self.role("optimizer"), self.domain)
+
+    def keeper(self, journal: Journal, *, mandate: Mandate | None = None, **names: str) -> Keeper:
+        """Start a whole keeper; roles may be named otherwise than usual."""
+        return Keeper(
+            self.node.client,
+            self.vault.address,
+            mandate or self.vault.file_mandate,
+            payer=self.role(names.get("payer", "keeper")),
+            signer=self.role(names.get("signer", "optimizer")),
+            journal=journal,
+            settings=KeeperSettings(poll_seconds=0.01),
+            pause=self.mine,
+        )
+
+    def automine(self, on: bool = True) -> None:
+        self.sandbox.rpc.call("evm_setAutomine", on)
 
     def mine(self, blocks: int = 1) -> None:
         self.sandbox.rpc.call("anvil_mine", hex(blocks))
