@@ -258,12 +258,17 @@ def resume(state: uint256, reason: uint256):
     """
     @notice Back to ACTIVE, with the peak rebased to the present value per share. Only the owner,
             after the delay, scheduled as keccak256(abi_encode("resume", state, reason)); reverts when
-            the breaker stands elsewhere than the owner saw, or a price is not live.
+            it was scheduled before the trip, the breaker stands elsewhere than the owner saw, or a
+            price is not live.
     @param state The state that the owner saw.
     @param reason The reason that the owner saw.
     """
     ownable._check_owner()
-    roles._execute(keccak256(abi_encode("resume", state, reason)))
+    id: bytes32 = keccak256(abi_encode("resume", state, reason))
+    ready_at: uint256 = roles.ready_at[id]
+    roles._execute(id)
+    # A recovery kept in store would undo the next trip at once.
+    assert ready_at >= breaker._tripped_at + roles.delay, "breaker: scheduled before the trip"
     breaker._resume(state, reason, staticcall IVault(self.vault).value_per_share())
 
 

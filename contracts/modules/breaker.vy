@@ -41,6 +41,8 @@ MAX_PEAK: constant(uint256) = 2**240 - 1
 
 # state (8 bits) | reason << 8 | peak << 16
 _latch: uint256
+# Unix seconds of the last trip.
+_tripped_at: uint256
 
 
 @external
@@ -104,6 +106,7 @@ def _raise_to(state: uint256, reason: uint256, value_per_share: uint256):
     latch: uint256 = self._latch
     assert state > latch & BYTE and state <= HALTED, "breaker: not a higher state"
     self._latch = (latch >> 16 << 16) | state | (reason << 8)
+    self._tripped_at = block.timestamp
     log Tripped(state=state, reason=reason, value_per_share=value_per_share, peak=latch >> 16, caller=msg.sender)
 
 

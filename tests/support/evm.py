@@ -20,11 +20,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from eth_abi.abi import decode, encode
 from eth_utils.address import to_checksum_address
@@ -40,6 +40,7 @@ BLOCK_SECONDS = 12
 ERROR_STRING = bytes.fromhex("08c379a0")
 PANIC = bytes.fromhex("4e487b71")
 ABI = Sequence[Mapping[str, Any]]
+T = TypeVar("T")
 
 
 class Reverted(Exception):
@@ -61,6 +62,14 @@ def reverts(reason: str | None = None) -> Iterator[None]:
             raise AssertionError(f"reverted with {error.reason!r} instead of {reason!r}") from None
         return
     raise AssertionError("did not revert" if reason is None else f"did not revert with {reason!r}")
+
+
+def attempt(action: Callable[[], T]) -> tuple[T | None, str | None]:
+    """What an action returned, and why it reverted: one of the two is None."""
+    try:
+        return action(), None
+    except Reverted as error:
+        return None, error.reason
 
 
 def address_of(who: Any) -> str:
@@ -298,6 +307,9 @@ class Contract:
 
     def __repr__(self) -> str:
         return f"Contract({self.address})"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))
 
     def at(self, evm: Evm) -> Contract:
         """The same address on another chain."""

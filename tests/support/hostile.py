@@ -72,6 +72,9 @@ class Hostile:
     def __repr__(self) -> str:
         return f"Hostile(prices {self.usd})"
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))
+
     def set_usd(self, asset: int, price: float) -> None:
         """A feed answers something else from now on."""
         self.feeds[asset].set(round(price * 10**FEED_DECIMALS), self.world.evm.timestamp, sender="market")

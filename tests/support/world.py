@@ -36,7 +36,7 @@ from offchain.settle.deployment import DeploymentPlan, Roles, plan_deployment
 from offchain.settle.development import development_key, sandbox_deployer
 from tests.support.contracts import DEPLOYABLE, compiled
 from tests.support.evm import Contract, Evm, address_of
-from tests.support.vaults import BLUE_CHIP, default_roles
+from tests.support.vaults import BLUE_CHIP, default_roles, scheduled_id
 
 ONE = 10**18
 BPS = 10**14
@@ -96,6 +96,21 @@ class Order(NamedTuple):
     max_base_fee: int
 
 
+class Limits(NamedTuple):
+    """Limits as the mandate contract takes them, in basis points."""
+
+    min_weights_bps: tuple[int, ...]
+    max_weights_bps: tuple[int, ...]
+    loss_capacity_bps: int
+    loss_refill_bps_per_day: int
+    turnover_capacity_bps: int
+    turnover_refill_bps_per_day: int
+    drawdown_reduce_bps: int
+    drawdown_halt_bps: int
+    entry_fee_bps: int
+    exit_fee_bps: int
+
+
 def usdc(dollars: float) -> int:
     """Base units of USDC."""
     return round(dollars * 10**6)
@@ -151,6 +166,9 @@ class World:
     def __repr__(self) -> str:
         return f"World({self.file.name!r} at {self.vault.address})"
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))
+
     # ------------------------------------------------------------------ assets
 
     def index(self, asset: int | str) -> int:
@@ -193,6 +211,23 @@ class World:
         """Redeem shares, all by default, in kind; returns the amounts."""
         shares = self.vault.balanceOf(role) if shares is None else shares
         return tuple(self.vault.redeem_in_kind(shares, role, role, skip, sender=role))
+
+    # ------------------------------------------------------------------ roles
+
+    def schedule_id(self, name: str, types: Sequence[str] = (), values: Sequence[Any] = ()) -> bytes:
+        """Id of a loosening action: keccak256(abi_encode(name, arguments))."""
+        plain = [address_of(value) if kind == "address" else value for kind, value in zip(types, values, strict=True)]
+        return scheduled_id(name, list(types), plain)
+
+    def schedule(self, name: str, types: Sequence[str] = (), values: Sequence[Any] = (), wait: bool = True) -> None:
+        """The owner schedules a loosening action and waits its delay."""
+        self.mandate.schedule(self.schedule_id(name, types, values), sender="owner")
+        if wait:
+            self.evm.mine(self.mandate.delay())
+
+    def limits(self, **changes: Any) -> Limits:
+        """The limits in force, with changes."""
+        return Limits(*self.mandate.limits())._replace(**changes)
 
     # ------------------------------------------------------------------ orders
 
