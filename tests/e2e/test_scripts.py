@@ -19,7 +19,7 @@ from offchain.sandbox.standup import Sandbox, launch
 from offchain.settle.deployment import Deployment, load_deployments
 from offchain.settle.development import deployment_name, development_address
 from tests.support.contracts import PROJECT, compiled
-from tests.support.scripts import Scripts
+from tests.support.scripts import ApeScripts, refusal
 from tests.support.vaults import BLUE_CHIP, DeployedVault
 
 pytestmark = pytest.mark.xdist_group("scripts")
@@ -36,14 +36,14 @@ def node() -> Iterator[Sandbox]:
 
 
 @pytest.fixture(scope="module")
-def scripts(node: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Scripts:
+def scripts(node: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> ApeScripts:
     folder = tmp_path_factory.mktemp("scripts")
-    return Scripts(folder / "deployments", folder / "ape", host=node.rpc_url)
+    return ApeScripts(folder / "deployments", host=node.rpc_url, ape_data=folder / "ape")
 
 
 @pytest.fixture(scope="module")
-def recorded(node: Sandbox, scripts: Scripts) -> Deployment:
-    scripts.json("deploy", "--mandate", str(BLUE_CHIP), "--account", "owner")
+def recorded(node: Sandbox, scripts: ApeScripts) -> Deployment:
+    scripts.answer("deploy", "--mandate", str(BLUE_CHIP), "--account", "owner")
     [deployment] = load_deployments(scripts.deployments / f"{deployment_name(node.rpc)}.json")
     return deployment
 
@@ -85,17 +85,17 @@ def test_deploy_creates_what_the_compiler_makes(vault: DeployedVault, recorded: 
     assert set(recorded.code_hashes) == {"Vault", "Mandate", "PriceOracle"}
 
 
-def test_second_deploy_sends_nothing(scripts: Scripts, vault: DeployedVault, recorded: Deployment) -> None:
+def test_second_deploy_sends_nothing(scripts: ApeScripts, vault: DeployedVault, recorded: Deployment) -> None:
     head = vault.web3.eth.block_number
-    again = scripts.json("deploy", "--mandate", str(BLUE_CHIP), "--account", "owner")
+    again = scripts.answer("deploy", "--mandate", str(BLUE_CHIP), "--account", "owner")
     assert again["vault"] == recorded.vault
     assert again["created"] == []
     assert vault.web3.eth.block_number == head
 
 
-def test_deposit_pays_exactly_and_says_what_it_cost(scripts: Scripts, vault: DeployedVault) -> None:
+def test_deposit_pays_exactly_and_says_what_it_cost(scripts: ApeScripts, vault: DeployedVault) -> None:
     alice = development_address("alice")
-    answer = scripts.json("deposit", "--amount", "1000.5", "--account", "alice")
+    answer = scripts.answer("deposit", "--amount", "1000.5", "--account", "alice")
     assert int(answer["assets"]) == 1000.5 * USDC
     assert int(answer["shares"]) == vault.vault.functions.balanceOf(alice).call()
     assert int(answer["fee"]) == pytest.approx(1000.5 * USDC * 50 / 10_000, abs=2)
@@ -103,9 +103,9 @@ def test_deposit_pays_exactly_and_says_what_it_cost(scripts: Scripts, vault: Dep
     assert vault.token(0).functions.balanceOf(vault.address).call() == 1000.5 * USDC
 
 
-def test_status_tells_value_weights_breaker_and_roles(scripts: Scripts, vault: DeployedVault) -> None:
+def test_status_tells_value_weights_breaker_and_roles(scripts: ApeScripts, vault: DeployedVault) -> None:
     vault.deposit("bob", 2000 * USDC)
-    status = scripts.json("status")
+    status = scripts.answer("status")
     assert int(status["value"]) == vault.vault.functions.value().call()
     assert int(status["value_per_share"]) == vault.vault.functions.value_per_share().call()
     assert [one["symbol"] for one in status["assets"]] == ["USDC", "WETH", "WBTC", "LINK", "wstETH"]
@@ -115,75 +115,77 @@ def test_status_tells_value_weights_breaker_and_roles(scripts: Scripts, vault: D
     assert status["guardian"] == development_address("guardian")
 
 
-def test_redeems_for_the_base_asset(scripts: Scripts, vault: DeployedVault) -> None:
+def test_redeems_for_the_base_asset(scripts: ApeScripts, vault: DeployedVault) -> None:
     vault.deposit("alice", 1000 * USDC)
     before = vault.token(0).functions.balanceOf(development_address("alice")).call()
-    answer = scripts.json("redeem", "--shares", "100", "--account", "alice")
+    answer = scripts.answer("redeem", "--shares", "100", "--account", "alice")
     after = vault.token(0).functions.balanceOf(development_address("alice")).call()
     assert int(answer["shares"]) == 100 * SHARE
     assert int(answer["paid"]["USDC"]) == after - before > 0
 
 
-def test_leaves_in_kind_with_a_claim_to_what_it_skips(scripts: Scripts, vault: DeployedVault) -> None:
+def test_leaves_in_kind_with_a_claim_to_what_it_skips(scripts: ApeScripts, vault: DeployedVault) -> None:
     vault.deposit("alice", 1000 * USDC)
     vault.deposit("bob", 1000 * USDC)
-    answer = scripts.json("redeem", "--shares", "all", "--in-kind", "--skip", "USDC", "--account", "bob")
+    answer = scripts.answer("redeem", "--shares", "all", "--in-kind", "--skip", "USDC", "--account", "bob")
     assert answer["shares_left"] == "0"
     assert answer["claims"] == ["USDC"]
     claim = vault.vault.functions.claims(development_address("bob"), 0).call()
     assert claim == int(answer["paid"]["USDC"]) > 980 * USDC
 
 
-def test_says_why_deposits_are_closed(scripts: Scripts, vault: DeployedVault) -> None:
+def test_says_why_deposits_are_closed(scripts: ApeScripts, vault: DeployedVault) -> None:
     vault.send("guardian", vault.mandate.functions.guardian_trip(1))
     refused = scripts.run("deposit", "--amount", "1000", "--account", "alice")
-    assert refused.refusal == (
+    assert refusal(refused) == (
         "error: deposits are closed: the breaker stands at REDUCE_ONLY; `ape run status` shows more"
     )
 
 
-def test_refuses_a_key_that_may_own_something_elsewhere(scripts: Scripts, vault: DeployedVault, tmp_path: Path) -> None:
+def test_refuses_a_key_that_may_own_something_elsewhere(
+    scripts: ApeScripts, vault: DeployedVault, tmp_path: Path
+) -> None:
     stranger = Account.create("not a development key")
     keyfile = tmp_path / "stranger.json"
     keyfile.write_text(json.dumps(Account.encrypt(stranger.key, "secret", kdf="scrypt", iterations=2**10)))
-    refused = scripts.run("deposit", "--amount", "1", "--keyfile", str(keyfile), passphrase="secret").refusal
-    assert refused.startswith(f"error: {stranger.address} is not a development account")
+    refused = scripts.run("deposit", "--amount", "1", "--keyfile", str(keyfile), passphrase="secret")
+    assert refusal(refused).startswith(f"error: {stranger.address} is not a development account")
 
 
-def test_a_fork_of_the_sandbox_is_a_chain_like_it(scripts: Scripts, node: Sandbox, vault: DeployedVault) -> None:
+def test_a_fork_of_the_sandbox_is_a_chain_like_it(scripts: ApeScripts, node: Sandbox, vault: DeployedVault) -> None:
     with node.fork() as fork:
-        there = Scripts(
-            scripts.deployments, scripts.ape_data, "ethereum:mainnet-fork:foundry", fork.rpc_url, node.rpc_url
+        there = ApeScripts(
+            scripts.deployments, "ethereum:mainnet-fork:foundry", fork.rpc_url, node.rpc_url, scripts.ape_data
         )
         forked = DeployedVault(Web3(HTTPProvider(fork.rpc_url)), *list(vars(vault).values())[1:])
-        deposited = there.json("deposit", "--amount", "700", "--account", "carol")
+        deposited = there.answer("deposit", "--amount", "700", "--account", "carol")
         assert int(deposited["shares"]) == pytest.approx(700 * SHARE * 0.995, rel=1e-9)
         assert forked.web3.eth.block_number > vault.web3.eth.block_number
     assert vault.token(0).functions.balanceOf(vault.address).call() == 0
 
 
-def test_rehearses_a_deployment_on_a_fork_of_its_own(scripts: Scripts, node: Sandbox) -> None:
-    rehearsal = Scripts(
-        scripts.deployments, scripts.ape_data, "ethereum:mainnet-fork:foundry", upstream=node.rpc_url
-    ).json("deploy", "--mandate", str(DOLLAR_RESERVE), "--account", "owner")
+def test_rehearses_a_deployment_on_a_fork_of_its_own(scripts: ApeScripts, node: Sandbox) -> None:
+    rehearsal = ApeScripts(
+        scripts.deployments, "ethereum:mainnet-fork:foundry", upstream=node.rpc_url, ape_data=scripts.ape_data
+    ).answer("deploy", "--mandate", str(DOLLAR_RESERVE), "--account", "owner")
     assert rehearsal["created"] == ["PriceOracle", "Mandate", "Vault"]
     assert rehearsal["record"] is None
     assert node.chain.code(rehearsal["vault"]) == "0x"
 
 
-def test_rehearses_a_deployment_on_a_local_chain_of_its_own(scripts: Scripts) -> None:
-    rehearsal = Scripts(scripts.deployments, scripts.ape_data, host="auto").json(
+def test_rehearses_a_deployment_on_a_local_chain_of_its_own(scripts: ApeScripts) -> None:
+    rehearsal = ApeScripts(scripts.deployments, host="auto", ape_data=scripts.ape_data).answer(
         "deploy", "--mandate", str(DOLLAR_RESERVE), "--account", "owner"
     )
     assert rehearsal["created"] == ["PriceOracle", "Mandate", "Vault"]
     assert rehearsal["record"] is None
 
 
-def test_refuses_a_chain_that_is_not_the_mandates(scripts: Scripts) -> None:
+def test_refuses_a_chain_that_is_not_the_mandates(scripts: ApeScripts) -> None:
     with Anvil(chain_id=31337, accounts=1).start() as bare:
-        there = Scripts(scripts.deployments, scripts.ape_data, host=bare.rpc_url)
-        refused = there.run("deploy", "--mandate", str(BLUE_CHIP), "--account", "owner").refusal
-    assert refused.startswith("error: --network: the node serves chain 31337, the mandate is for 1")
+        there = ApeScripts(scripts.deployments, host=bare.rpc_url, ape_data=scripts.ape_data)
+        refused = there.run("deploy", "--mandate", str(BLUE_CHIP), "--account", "owner")
+    assert refusal(refused).startswith("error: --network: the node serves chain 31337, the mandate is for 1")
 
 
 @pytest.mark.skipif(
@@ -196,8 +198,8 @@ def test_rehearses_a_deployment_on_a_fork_of_mainnet(tmp_path: Path) -> None:
     upstream = os.environ["PLIMSOLL_MAINNET_RPC"]
     with Anvil(fork_url=upstream, chain_id=None).start() as fork:
         fork.rpc.call("anvil_setBalance", deployer.address, hex(10**19))
-        scripts = Scripts(
-            tmp_path / "deployments", tmp_path / "ape", "ethereum:mainnet-fork:foundry", fork.rpc_url, upstream
+        scripts = ApeScripts(
+            tmp_path / "deployments", "ethereum:mainnet-fork:foundry", fork.rpc_url, upstream, tmp_path / "ape"
         )
         roles = [
             part for role in ("owner", "curator", "guardian", "signer") for part in (f"--{role}", deployer.address)
@@ -205,5 +207,5 @@ def test_rehearses_a_deployment_on_a_fork_of_mainnet(tmp_path: Path) -> None:
         outcome = scripts.run(
             "deploy", "--json", "--mandate", str(BLUE_CHIP), "--keyfile", str(keyfile), *roles, passphrase="secret"
         )
-    assert outcome.document["created"] == ["PriceOracle", "Mandate", "Vault"]
-    assert outcome.document["record"] == str(tmp_path / "deployments" / "1-fork.json")
+    assert json.loads(outcome.stdout)["created"] == ["PriceOracle", "Mandate", "Vault"]
+    assert json.loads(outcome.stdout)["record"] == str(tmp_path / "deployments" / "1-fork.json")

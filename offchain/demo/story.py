@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The demonstration: sixty days with a crash, from the first deposit to the last redemption."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from offchain.demo.ape import ApeScripts
+from offchain.demo.checks import FULL_LENGTH_DAYS, require
+from offchain.demo.collect import Log
+from offchain.demo.voyage import Voyage
+from offchain.errors import PlimsollError
+from offchain.mandate import load_mandate
+from offchain.market.snapshot import BreakerState
+from offchain.sandbox.anvil import PROJECT
+from offchain.sandbox.paths import PricePath
+from offchain.sandbox.prices_file import load_path
+from offchain.sandbox.simulator import Crash, continued_from_the_sandbox, simulate
+from offchain.sandbox.standup import Sandbox, launch
+from offchain.settle.development import deployment_name
+from offchain.web.record import RunRecord
+
+MANDATE = PROJECT / "mandates" / "blue-chip.yaml"
+DEPOSITS = (("alice", 450_000), ("bob", 350_000), ("carol", 200_000))
+"""Who pays in how many whole dollars; a million together."""
+LEAVES_EARLY = "bob"
+STAYS_LAST = "carol"
+DAY = 86_400
+LEAST_DAYS = 2.0
+CRASH_AT = 0.7
+"""When the fall begins, as a fraction of the days."""
+CRASH_DEPTH = -0.42
+CRASH_DAYS = 2.5
+
+Tell = Callable[[str], None]
+Progress = Callable[[float], None]
+
+
+class DemoError(PlimsollError):
+    """The demonstration cannot run as it was asked to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What is to be shown.
+
+    Attributes
+    ----------
+    days
+        Simulated days.
+    seed
+        Of the prices, unless they come from a file, of the flow and of the base fee.
+    prices
+        Recorded prices instead of simulated ones, in the long format.
+    out
+        Folder for the report, the summary, the keeper's journal and its log.
+    """
+
+    days: float
+    seed: int
+    prices: Path | None
+    out: Path
+
+    def path(self) -> PricePath:
+        """The prices it runs on; a simulated path has one crash."""
+        if self.days < LEAST_DAYS:
+            raise DemoError(f"--days {self.days:g}: at least {LEAST_DAYS:g} are needed for a rise, a fall and an exit")
+        if self.prices is None:
+            crash = Crash(day=self.days * CRASH_AT, depth=CRASH_DEPTH, days=min(CRASH_DAYS, self.days / 6))
+            # Half a day more than is played: scripts take blocks, and blocks take time.
+            return simulate(self.seed, days=self.days + 0.5, crash=crash)
+        path = continued_from_the_sandbox(load_path(self.prices, substitutes={"LINK": "ETH"}))
+        if path.end - path.start < LEAST_DAYS * DAY:
+            raise DemoError(f"--prices {self.prices}: covers less than {LEAST_DAYS:g} days; give a longer file")
+        return path
+
+
+def play(story: Story, tell: Tell, progress: Progress) -> RunRecord:
+    """Run the story and return its record, which has passed `require`.
+
+    Parameters
+    ----------
+    tell
+        Called with what happens, a sentence each.
+    progress
+        Called with the simulated days that are over.
+
+    Raises
+    ------
+    DemoFailed
+        It ran and did not show what it has to.
+    PlimsollError
+        It could not run.
+    """
+    path = story.path()
+    with launch() as below, below.fork() as sandbox:
+        scripts = ApeScripts(story.out / "deployments", host=sandbox.rpc_url)
+        tell(f"A sandbox stands: chain id 1, {len(sandbox.pools)} pools, {len(sandbox.feeds)} feeds.")
+        return _Run(story, sandbox, scripts, tell, progress).whole(path)
+
+
+@dataclass
+class _Run:
+    story: Story
+    sandbox: Sandbox
+    scripts: ApeScripts
+    tell: Tell
+    progress: Progress
+
+    def whole(self, path: PricePath) -> RunRecord:
+        mandate = load_mandate(MANDATE)
+        first_block = int(self.sandbox.rpc.call("eth_blockNumber"), 16)
+        deployed = self.scripts.answer("deploy", "--mandate", str(MANDATE), "--account", "owner")
+        self.tell(f"ape run deploy: {mandate.name} at {deployed['vault']}")
+        paid_in = [
+            (role, self.scripts.answer("deposit", "--amount", str(dollars), "--account", role))
+            for role, dollars in DEPOSITS
+        ]
+        total = sum(dollars for _, dollars in DEPOSITS)
+        self.tell(f"ape run deposit: {', '.join(role for role, _ in DEPOSITS)} pay in ${total:,}")
+        with Voyage(
+            self.sandbox, deployed["vault"], mandate, path, seed=self.story.seed, folder=self.story.out
+        ) as voyage:
+            log = Log(voyage, first_block)
+            for role, answer in paid_in:
+                log.deposit(role, answer)
+            self._sail(voyage, log)
+            self._everybody_leaves(voyage, log)
+            record = self._record(log)
+        simulated = self.story.prices is None
+        require(record, expect_trip=simulated, full_length=simulated and self.story.days >= FULL_LENGTH_DAYS)
+        return record
+
+    def _sail(self, voyage: Voyage, log: Log) -> None:
+        start = voyage.driver.time
+        end = min(start + self.story.days * DAY, voyage.driver.path.end)
+        early_has_left = False
+        while not voyage.ended and voyage.driver.time < end:
+            if voyage.driver.time - start >= (end - start) / 2 and voyage.let_the_bot_in():
+                self.tell("The sandwich bot reads the mempool from here on.")
+            voyage.market()
+            voyage.guard()
+            day = (voyage.driver.time - start) / DAY
+            if not early_has_left and voyage.snapshot().vault.breaker is not BreakerState.ACTIVE:
+                self.tell(f"Day {day:.1f}: the breaker trips, the vault only reduces.")
+                self._leave(voyage, log, LEAVES_EARLY, "all", in_kind=True)
+                early_has_left = True
+            log.tick(voyage.tick())
+            self.progress(day)
+        if not early_has_left:
+            self._leave(voyage, log, LEAVES_EARLY, "all", in_kind=True)
+
+    def _everybody_leaves(self, voyage: Voyage, log: Log) -> None:
+        for role, _ in DEPOSITS:
+            if role not in (LEAVES_EARLY, STAYS_LAST):
+                left = self._leave(voyage, log, role, "max", in_kind=False)
+                if int(left["shares_left"]):
+                    self._leave(voyage, log, role, "all", in_kind=True)
+        self._leave(voyage, log, STAYS_LAST, "all", in_kind=True)
+
+    def _leave(self, voyage: Voyage, log: Log, role: str, shares: str, *, in_kind: bool) -> dict[str, object]:
+        arguments = ["--shares", shares, "--account", role, *(["--in-kind"] if in_kind else [])]
+        with voyage.others():
+            answer = dict(self.scripts.answer("redeem", *arguments))
+        log.redemption(role, "redeem in kind" if in_kind else "redeem", answer)
+        worth = log.redemptions[-1].value / 10**18
+        self.tell(f"ape run redeem: {role} leaves {'in kind' if in_kind else 'for USDC'} with ${worth:,.0f}")
+        return answer
+
+    def _record(self, log: Log) -> RunRecord:
+        source = "simulated prices" if self.story.prices is None else f"prices of {self.story.prices.name}"
+        return log.record(
+            title="Plimsoll demonstration",
+            subtitle=f"{self.story.days:g} days of {source} on mainnet in a box",
+            chain=deployment_name(self.sandbox.rpc),
+            seed=self.story.seed,
+            notes=NOTES,
+        )
+
+
+NOTES = (
+    "Contracts of Uniswap, Chainlink and WETH are the published ones at their mainnet addresses on a local chain; "
+    "prices, other people's trades and the base fee are made up from the seed.",
+    "The feeds of ETH, BTC and LINK write at least every four hours instead of every hour, so that sixty days take "
+    "minutes; their deviation thresholds are mainnet's.",
+    "In the second half a bot sandwiches every settlement it can read and that pays.",
+)
