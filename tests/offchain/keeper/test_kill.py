@@ -1,13 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """A keeper that dies around any write to its journal settles its intent once, and knows it."""
 
+import json
+import os
+import subprocess
+import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from offchain.keeper.journal import Journal
 from offchain.keeper.records import Purpose
 from offchain.keeper.states import State
+from offchain.sandbox.keys import PASSWORD, keyfile
 
 FINALITY = 2
 WRITES = [
@@ -90,3 +96,45 @@ def test_keeper_killed_at_a_write_settles_once_and_knows_it(stage, death, before
     mined = [row for row in transactions if row.state is State.FINAL]
     assert [row.hash for row in mined] == [settled[0].settlement.transaction]
     assert [row.purpose for row in transactions] == [Purpose.SETTLE]
+
+
+def test_process_killed_after_it_broadcast_is_followed_by_one_that_finishes(stage):
+    with running_keeper(stage) as first:
+        wait_for(first, "broadcast")
+        first.kill()
+    with running_keeper(stage) as second:
+        wait_for(second, "started")
+        stage.mine()
+        wait_for(second, "settled")
+        second.terminate()
+        second.communicate(timeout=30)
+
+    assert second.returncode == 0
+    assert (stage.settled(), stage.nonce) == (1, 1)
+    with stage.journal() as journal:
+        (order,), (transaction,) = journal.orders(), journal.transactions()
+    assert order.state is State.INCLUDED
+    assert order.settlement.transaction == transaction.hash
+
+
+def running_keeper(stage):
+    options = {
+        "rpc": stage.sandbox.rpc_url,
+        "vault": stage.vault.address,
+        "mandate": stage.vault.file,
+        "account": keyfile("keeper"),
+        "signer": keyfile("optimizer"),
+        "journal": stage.path,
+        "poll": 0.05,
+    }
+    command = [Path(sys.executable).with_name("plimsoll"), "keeper", "run"]
+    arguments = [text for name, value in options.items() for text in (f"--{name}", str(value))]
+    environment = {**os.environ, "PLIMSOLL_PASSPHRASE": PASSWORD}
+    return subprocess.Popen([*command, *arguments], stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def wait_for(process, event):
+    for line in process.stderr:
+        if json.loads(line)["event"] == event:
+            return
+    raise AssertionError(f"the keeper ended before {event!r}")
