@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The vault's own books, in its own integers: shares, fees, budgets, breaker.
+
+Mirrors ``contracts/Vault.vy`` and ``contracts/Mandate.vy`` method by method; what reverts there raises
+`Refused` here with the same reason. A state is a plain value, so that a copy is a snapshot to go back to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from offchain.allocate.limits import FULL_BPS, ONE, Refusal, loss, refusals, settlement_state, turnover, values
+from offchain.backtest.errors import Refused
+from offchain.market.snapshot import BreakerState, Snapshot, VaultLimits, VaultState
+
+BPS = 10**14
+DAY = 86_400
+NO_REASON, DRAWDOWN, GUARDIAN = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """A vault at a moment. Methods return the vault afterwards.
+
+    Attributes
+    ----------
+    holdings
+        Base units, an asset each; asset 0 is the base asset.
+    supply
+        Share base units, without the virtual ones.
+    loss_level, turnover_level
+        Fractions at 1e18 in the buckets at `levels_at`, Unix seconds.
+    """
+
+    address: str
+    limits: VaultLimits
+    mandate_hash: str
+    base_decimals: int
+    holdings: tuple[int, ...]
+    supply: int = 0
+    nonce: int = 0
+    breaker: BreakerState = BreakerState.ACTIVE
+    breaker_reason: int = NO_REASON
+    peak: int = 0
+    loss_level: int = 0
+    turnover_level: int = 0
+    levels_at: int = 0
+
+    # Valuation.
+
+    @property
+    def virtual_shares(self) -> int:
+        """Shares nobody holds, against inflation by donation."""
+        return int(10 ** max(18 - self.base_decimals, 6))
+
+    @property
+    def virtual_assets(self) -> int:
+        """Base units behind the virtual shares."""
+        return int(10 ** max(self.base_decimals, 12) // 10**12)
+
+    def worth(self, prices: Sequence[int]) -> int:
+        """USD at 18 decimals, each asset rounded down."""
+        return sum(values(self.holdings, prices))
+
+    def per_share(self, worth: int, base_price: int) -> int:
+        """USD at 18 decimals per 10**18 share units, rounded down."""
+        return (worth + self.virtual_assets * base_price // ONE) * ONE // (self.supply + self.virtual_shares)
+
+    def value_per_share(self, prices: Sequence[int]) -> int:
+        """`per_share` of everything held."""
+        return self.per_share(self.worth(prices), prices[0])
+
+    def to_shares(self, assets: int, prices: Sequence[int], round_up: bool = False) -> int:
+        """Share units for base units, without fees."""
+        numerator = assets * (self.supply + self.virtual_shares)
+        return _divide(numerator, self._total_assets(prices) + self.virtual_assets, round_up)
+
+    def to_assets(self, shares: int, prices: Sequence[int], round_up: bool = False) -> int:
+        """Base units for share units, without fees."""
+        numerator = shares * (self._total_assets(prices) + self.virtual_assets)
+        return _divide(numerator, self.supply + self.virtual_shares, round_up)
+
+    def levels(self, now: int) -> tuple[int, int]:
+        """What stands in the loss and the turnover bucket at a time."""
+        elapsed = now - self.levels_at
+        return (
+            _leaked(self.loss_level, elapsed, self.limits.loss_refill_bps_per_day),
+            _leaked(self.turnover_level, elapsed, self.limits.turnover_refill_bps_per_day),
+        )
+
+    def condition(self, per_share: int) -> BreakerState:
+        """State that the drawdown from the peak asks for."""
+        if per_share * FULL_BPS <= self.peak * (FULL_BPS - self.limits.drawdown_halt_bps):
+            return BreakerState.HALTED
+        if per_share * FULL_BPS <= self.peak * (FULL_BPS - self.limits.drawdown_reduce_bps):
+            return BreakerState.REDUCE_ONLY
+        return BreakerState.ACTIVE
+
+    def vault_state(self, prices: Sequence[int], now: int, oracle: str = "", mandate: str = "") -> VaultState:
+        """What a snapshot holds of the vault."""
+        loss_level, turnover_level = self.levels(now)
+        return VaultState(
+            address=self.address,
+            oracle=oracle,
+            mandate=mandate,
+            nonce=self.nonce,
+            breaker=self.breaker,
+            breaker_reason=self.breaker_reason,
+            total_supply=self.supply,
+            value_per_share=self.value_per_share(prices),
+            peak=self.peak,
+            loss_level=loss_level,
+            turnover_level=turnover_level,
+            mandate_hash=self.mandate_hash,
+            limits=self.limits,
+        )
+
+    # Entering and leaving.
+
+    def deposit(self, assets: int, prices: Sequence[int]) -> tuple[Ledger, int]:
+        """Take base units for shares, less the entry fee; the vault afterwards and the shares.
+
+        Raises
+        ------
+        Refused
+            Not ACTIVE, a drawdown standing, or too little for a share.
+        """
+        shares = self.to_shares(_net(assets, self.limits.entry_fee_bps), prices)
+        if shares <= 0:
+            raise Refused("vault: zero shares")
+        before = self.per_share(self.worth(prices), prices[0])
+        worth = self.worth(prices) + assets * prices[0] // ONE
+        ledger = replace(self, peak=before) if not self.supply else self
+        if max(ledger.breaker, ledger.condition(before)) is not BreakerState.ACTIVE:
+            raise Refused("breaker: not active")
+        holdings = (self.holdings[0] + assets, *self.holdings[1:])
+        ledger = replace(ledger, holdings=holdings, supply=self.supply + shares)
+        return ledger._observed(ledger.per_share(worth, prices[0])), shares
+
+    def redeem(self, shares: int, prices: Sequence[int]) -> tuple[Ledger, int]:
+        """Burn shares for base units held, less the exit fee; the vault afterwards and the base units.
+
+        Raises
+        ------
+        Refused
+            HALTED, nothing to pay, or not enough base asset held.
+        """
+        assets = _net(self.to_assets(shares, prices), self.limits.exit_fee_bps)
+        if assets <= 0:
+            raise Refused("vault: zero assets")
+        if assets > self.holdings[0]:
+            raise Refused("vault: not enough base asset")
+        if shares > self.supply:
+            raise Refused("erc20: insufficient balance")
+        if self.breaker is BreakerState.HALTED:
+            raise Refused("breaker: halted")
+        worth = self.worth(prices) - assets * prices[0] // ONE
+        holdings = (self.holdings[0] - assets, *self.holdings[1:])
+        ledger = replace(self, holdings=holdings, supply=self.supply - shares)
+        return ledger._observed(ledger.per_share(worth, prices[0])), assets
+
+    def redeem_in_kind(self, shares: int) -> tuple[Ledger, tuple[int, ...]]:
+        """Burn shares for their part of every token, less the exit fee; asks no oracle and no breaker."""
+        if shares <= 0:
+            raise Refused("vault: zero shares")
+        if shares > self.supply:
+            raise Refused("erc20: insufficient balance")
+        kept = shares if shares == self.supply else _net(shares, self.limits.exit_fee_bps)
+        whole = self.supply + self.virtual_shares
+        amounts = tuple(held * kept // whole for held in self.holdings)
+        holdings = tuple(held - amount for held, amount in zip(self.holdings, amounts, strict=True))
+        return replace(self, holdings=holdings, supply=self.supply - shares), amounts
+
+    # Settling.
+
+    def judged(self, snapshot: Snapshot, holdings: Sequence[int]) -> tuple[Ledger, int, int]:
+        """Settle into other holdings on a snapshot of this vault; afterwards, with loss and turnover charged.
+
+        Raises
+        ------
+        Refused
+            The first rule that the outcome breaks.
+        """
+        found: tuple[Refusal, ...] = refusals(snapshot, holdings, self.limits)
+        if found:
+            raise Refused(found[0].rule)
+        prices = [asset.price for asset in snapshot.assets]
+        before, after = values(self.holdings, prices), values(holdings, prices)
+        if not sum(before):
+            raise Refused("mandate: empty vault")
+        lost, turned = loss(sum(before), sum(after)), turnover(before, after)
+        state = settlement_state(snapshot.vault)
+        tripped = state is not self.breaker
+        ledger = replace(
+            self,
+            holdings=tuple(holdings),
+            nonce=self.nonce + 1,
+            breaker=state,
+            breaker_reason=DRAWDOWN if tripped else self.breaker_reason,
+            loss_level=snapshot.vault.loss_level + lost,
+            turnover_level=snapshot.vault.turnover_level + turned,
+            levels_at=snapshot.block.timestamp,
+        )
+        return ledger._observed(ledger.per_share(sum(after), prices[0])), lost, turned
+
+    # The breaker.
+
+    def trip(self, prices: Sequence[int]) -> Ledger:
+        """Apply the breaker's table.
+
+        Raises
+        ------
+        Refused
+            No condition asks for a higher state.
+        """
+        condition = self.condition(self.value_per_share(prices))
+        if condition <= self.breaker:
+            raise Refused("breaker: no condition")
+        return replace(self, breaker=condition, breaker_reason=DRAWDOWN)
+
+    def resume(self, prices: Sequence[int]) -> Ledger:
+        """Back to ACTIVE with the peak rebased; the owner, after the delay.
+
+        Raises
+        ------
+        Refused
+            It is ACTIVE.
+        """
+        if self.breaker is BreakerState.ACTIVE:
+            raise Refused("breaker: active")
+        peak = self.value_per_share(prices)
+        return replace(self, breaker=BreakerState.ACTIVE, breaker_reason=NO_REASON, peak=peak)
+
+    def _observed(self, per_share: int) -> Ledger:
+        return replace(self, peak=per_share) if per_share > self.peak else self
+
+    def _total_assets(self, prices: Sequence[int]) -> int:
+        return self.worth(prices) * ONE // prices[0]
+
+
+def _leaked(level: int, elapsed: int, refill_bps: int) -> int:
+    return level - min(level, elapsed * refill_bps * BPS // DAY)
+
+
+def _net(gross: int, fee_bps: int) -> int:
+    return gross - _divide(gross * fee_bps, FULL_BPS, round_up=True)
+
+
+def _divide(numerator: int, denominator: int, round_up: bool) -> int:
+    return -(-numerator // denominator) if round_up else numerator // denominator

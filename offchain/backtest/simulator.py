@@ -1,0 +1,376 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One vault on one market path, step by step.
+
+Each step: the market moves pools and feeds; the keeper trips the breaker where its condition holds and the owner
+resumes it after the delay; capital enters and leaves; when the mandate's interval has passed, forecast and plan
+are made from the very `Snapshot` the keeper would have read, and the order is executed on exact pools and judged
+by the vault's own integer rules. Nothing later than the step enters it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+
+from eth_utils.crypto import keccak
+
+from offchain.allocate import Plan, make_plan
+from offchain.backtest.books import Books
+from offchain.backtest.errors import MarketPathError, Refused
+from offchain.backtest.feeds import Oracle, Reading
+from offchain.backtest.ledger import Ledger
+from offchain.backtest.liquidity import Liquidity
+from offchain.backtest.path import GWEI, MarketPath
+from offchain.backtest.records import BacktestRun, Event, EventKind, Row, SettlementRecord, Track
+from offchain.backtest.settings import BacktestSettings, CapitalFlow, FlowKind
+from offchain.backtest.trading import Traded, settle
+from offchain.errors import PlimsollError
+from offchain.forecast import Forecast, make_forecast
+from offchain.mandate import Mandate
+from offchain.market.snapshot import AssetState, Block, BreakerState, Snapshot
+from offchain.route.gas import LEG_GAS, SETTLE_GAS
+from offchain.route.pool import pools_from_states
+from offchain.settle.compile import compile_order
+from offchain.settle.order import Order
+
+BLOCK_SECONDS = 12
+DAY = 86_400
+TRIP_GAS = 160_000
+ONE = 10**18
+
+Observer = Callable[[Snapshot, Forecast, Plan], None]
+
+
+def _ignore(snapshot: Snapshot, forecast: Forecast, plan: Plan) -> None:
+    """Observe nothing."""
+
+
+class Simulator:
+    """See the module. `open` once, then `step` row by row, then `result`.
+
+    Parameters
+    ----------
+    liquidity
+        Fresh: it is moved along.
+    oracle
+        By default the mandate's feeds with their own rules.
+    observe
+        Called with every decision that was reached.
+    """
+
+    def __init__(
+        self,
+        mandate: Mandate,
+        path: MarketPath,
+        liquidity: Liquidity,
+        settings: BacktestSettings,
+        oracle: Oracle | None = None,
+        observe: Observer = _ignore,
+    ) -> None:
+        if path.symbols != mandate.symbols:
+            raise MarketPathError(f"a path of {', '.join(path.symbols)} for a mandate of {', '.join(mandate.symbols)}")
+        self.mandate, self.path, self.settings = mandate, path, settings
+        self.oracle = oracle or Oracle(mandate, path)
+        self.ledger = _empty_vault(mandate)
+        self._liquidity, self._observe = liquidity, observe
+        self._assets = mandate.ordered_assets
+        self._times = [int(time) for time in path.timestamps]
+        self._truth, self._ratios = path.prices.tolist(), path.ratios.tolist()
+        self._books = Books([10.0**asset.decimals for asset in self._assets])
+        self._flows = sorted(settings.flows, key=lambda flow: flow.time)
+        self._marks = [0.0] * len(self._assets)
+        self._seen: list[int | None] = [None] * len(self._assets)
+        self._scheduled: tuple[BreakerState, int, int] | None = None
+        self._last_tick: int | None = None
+        self._last_problem = ""
+        self._was_live = True
+        self._prices: tuple[int, ...] = ()
+        self._rows: list[Row] = []
+        self._settlements: list[SettlementRecord] = []
+        self._events: list[Event] = []
+        self._decisions: Counter[str] = Counter()
+
+    # The run.
+
+    def unready(self, row: int) -> str:
+        """Why no forecast can be made at a row; empty when one can."""
+        reading = self.oracle.reading(row)
+        if not reading.live:
+            return f"no live price: {self._dead(reading)}"
+        if not self.path.ether[row] > 0:
+            return "no price of ether"
+        try:
+            self._prices = reading.prices
+            self._forecast(self._snapshot(row), row)
+        except PlimsollError as error:
+            return str(error)
+        return ""
+
+    def open(self, row: int) -> None:
+        """The first deposit and the first decision, at a row; the decision's costs belong to the next step."""
+        now = self._times[row]
+        self._move_market(row)
+        self._books.row.timestamps = now
+        self._move_capital(CapitalFlow(now, FlowKind.DEPOSIT, usd=self.settings.deposit_usd), now)
+        self._flows = [flow for flow in self._flows if flow.time > now]
+        self._close(row)
+        self._decide(row)
+
+    def step(self, row: int) -> None:
+        """Let the market move to a row, and do what keeper and depositors do there."""
+        now = self._times[row]
+        self._books.row.timestamps = now
+        self._accrue(row)
+        self._move_market(row)
+        self._guard(row)
+        while self._flows and self._flows[0].time <= now:
+            self._move_capital(self._flows.pop(0), now)
+        interval = self.mandate.execution.interval_minutes * 60
+        if self._last_tick is None or now // interval > self._last_tick // interval:
+            self._decide(row)
+        self._close(row)
+
+    def result(self) -> BacktestRun:
+        """Everything written down."""
+        return BacktestRun(
+            mandate=self.mandate,
+            track=Track.of(self._rows),
+            settlements=tuple(self._settlements),
+            events=tuple(self._events),
+            decisions=dict(self._decisions.most_common()),
+            notes=self.path.notes,
+        )
+
+    # The market.
+
+    def _move_market(self, row: int) -> None:
+        """New marks, pools and oracle prices; what they do to the holdings is booked."""
+        now, truth = self._times[row], self._truth[row]
+        for index, price in enumerate(truth):
+            self._mark(index, price, now)
+        self._liquidity.advance(row, now, truth)
+        reading = self.oracle.reading(row)
+        if reading.live or not self._prices:
+            self._prices = reading.prices
+        if reading.live is not self._was_live:
+            kind = EventKind.ORACLE_LIVE if reading.live else EventKind.ORACLE_DEAD
+            self._tell(now, kind, self._dead(reading))
+            self._was_live = reading.live
+        before = self._ratios[row - 1] if row else self._ratios[row]
+        grown = [1.0 - old / new for old, new in zip(before, self._ratios[row], strict=True)]
+        self._books.reprice(self.ledger.holdings, self._marks, self._prices, grown)
+
+    def _mark(self, index: int, price: float, now: int) -> None:
+        """The market's price of an asset: the last one seen, and nothing once it has been gone for long."""
+        seen = self._seen[index]
+        if price == price:
+            if seen is not None and not self._marks[index]:
+                self._tell(now, EventKind.PRICE_BACK, self._assets[index].symbol)
+            self._marks[index], self._seen[index] = price, now
+        elif seen is not None and self._marks[index] and now - seen > self.settings.write_off_days * DAY:
+            self._marks[index] = 0.0
+            text = f"{self._assets[index].symbol}: no price for {self.settings.write_off_days:g} days"
+            self._tell(now, EventKind.WRITTEN_OFF, text)
+
+    def _accrue(self, row: int) -> None:
+        for carry in self.settings.carries:
+            holdings = self.ledger.holdings
+            changes = carry.accrue(holdings, self._marks, self._times[row - 1], self._times[row])
+            held = tuple(held + change for held, change in zip(holdings, changes, strict=True))
+            self.ledger = replace(self.ledger, holdings=held)
+            self._books.accrue(changes)
+
+    # The breaker.
+
+    def _guard(self, row: int) -> None:
+        """Anyone trips what the table asks for; the owner resumes after the delay."""
+        now = self._times[row]
+        if not self._was_live or not self.ledger.supply:
+            return
+        try:
+            self.ledger = self.ledger.trip(self._prices)
+        except Refused:
+            pass
+        else:
+            drawdown = 1 - self.ledger.value_per_share(self._prices) / self.ledger.peak
+            self._tell(now, EventKind.TRIPPED, f"{self.ledger.breaker.name} at {drawdown:.1%} below the peak")
+            self._books.row.gas += self._gas_usd(row, TRIP_GAS)
+        self._recover(now)
+
+    def _recover(self, now: int) -> None:
+        if self.ledger.breaker is BreakerState.ACTIVE or self.settings.recovery_days is None:
+            self._scheduled = None
+            return
+        seen = self.ledger.breaker, self.ledger.breaker_reason
+        if self._scheduled is None or self._scheduled[:2] != seen:
+            # The owner echoes the state that was seen: another one starts the delay anew.
+            self._scheduled = (*seen, now + round(self.settings.recovery_days * DAY))
+        if now >= self._scheduled[2]:
+            self.ledger = self.ledger.resume(self._prices)
+            self._scheduled = None
+            self._tell(now, EventKind.RESUMED, f"from {seen[0].name}, peak rebased")
+
+    # Depositors.
+
+    def _move_capital(self, flow: CapitalFlow, now: int) -> None:
+        try:
+            self._enter(flow, now) if flow.kind is FlowKind.DEPOSIT else self._leave(flow, now)
+        except Refused as refused:
+            self._tell(now, EventKind.FLOW_REFUSED, f"{flow.kind}: {refused.reason}")
+
+    def _enter(self, flow: CapitalFlow, now: int) -> None:
+        self._require_live()
+        base = self._prices[0] / 10 ** (36 - self._assets[0].decimals)
+        assets = round(flow.usd / base * 10 ** self._assets[0].decimals)
+        self.ledger, _ = self.ledger.deposit(assets, self._prices)
+        usd = self._books.enter([assets, *[0] * (len(self._assets) - 1)])
+        self._tell(now, EventKind.DEPOSIT, f"${usd:,.0f}")
+
+    def _leave(self, flow: CapitalFlow, now: int) -> None:
+        shares = int(self.ledger.supply * flow.part)
+        amounts: tuple[int, ...]
+        if flow.kind is FlowKind.REDEEM:
+            self._require_live()
+            self.ledger, paid = self.ledger.redeem(shares, self._prices)
+            amounts = (paid, *[0] * (len(self._assets) - 1))
+        else:
+            self.ledger, amounts = self.ledger.redeem_in_kind(shares)
+        usd = self._books.leave(amounts)
+        self._tell(now, EventKind.REDEMPTION, f"{flow.kind}: {flow.part:.1%} of the shares for ${usd:,.0f}")
+
+    def _require_live(self) -> None:
+        if not self._was_live:
+            raise Refused("oracle: not live")
+
+    # The keeper.
+
+    def _decide(self, row: int) -> None:
+        now = self._times[row]
+        self._last_tick = now
+        reading = self.oracle.reading(row)
+        if not reading.live:
+            self._refuse(now, EventKind.PLAN_REFUSED, f"{reading.revert}: {self._dead(reading)}")
+            return
+        snapshot = self._snapshot(row)
+        try:
+            forecast = self._forecast(snapshot, row)
+            plan = make_plan(snapshot, forecast, self.mandate, float(self.path.ether[row]))
+            self._observe(snapshot, forecast, plan)
+            order = compile_order(plan, snapshot, self.mandate) if plan.trades else None
+        except PlimsollError as error:
+            self._refuse(now, EventKind.PLAN_REFUSED, str(error))
+            return
+        if order is None:
+            self._decisions[f"{plan.reason}: {plan.note}" if plan.note else str(plan.reason)] += 1
+            self._last_problem = ""
+            return
+        try:
+            self._trade(row, snapshot, plan, order)
+        except Refused as refused:
+            self._refuse(now, EventKind.ORDER_REFUSED, refused.reason)
+
+    def _trade(self, row: int, snapshot: Snapshot, plan: Plan, order: Order) -> None:
+        gas_usd = self._gas_usd(row, 1)
+        traded = settle(
+            order,
+            self.ledger,
+            snapshot,
+            pools_from_states(snapshot.pools),
+            self._books.unit_prices,
+            attack_gas_usd=gas_usd if self.settings.attacked else None,
+        )
+        value = self._books.worth(self.ledger.holdings)
+        self.ledger = traded.ledger
+        self._liquidity.settle(traded.pools)
+        self._books.trade(order.legs, traded.amounts_in, traded.amounts_out, traded.costs)
+        gas = gas_usd * (SETTLE_GAS + sum(LEG_GAS[leg.venue] for leg in order.legs))
+        self._books.row.gas += gas
+        self._books.row.turnover += traded.turnover / ONE
+        self._decisions[str(plan.reason)] += 1
+        self._last_problem = ""
+        self._settlements.append(_settlement(self._times[row], plan, traded, value, gas))
+
+    def _forecast(self, snapshot: Snapshot, row: int) -> Forecast:
+        window = self.mandate.objective.covariance.window_days
+        history = self.oracle.history(row - self.settings.lag_rows, self.mandate.execution.grid_minutes, window)
+        return make_forecast(snapshot, history, self.mandate)
+
+    def _snapshot(self, row: int) -> Snapshot:
+        """What the keeper would read in the block at a row's time."""
+        now, reading, ledger = self._times[row], self.oracle.reading(row), self.ledger
+        number = now // BLOCK_SECONDS
+        assets = tuple(
+            AssetState(asset.symbol, asset.address, asset.decimals, held, price, updated)
+            for asset, held, price, updated in zip(
+                self._assets, ledger.holdings, self._prices, reading.updated_at, strict=True
+            )
+        )
+        block = Block(number, f"0x{number:064x}", f"0x{number - 1:064x}", now, int(self.path.base_fees[row]))
+        vault = ledger.vault_state(self._prices, now)
+        return Snapshot(self.mandate.chain_id, block, vault, assets, self._liquidity.states())
+
+    # Writing down.
+
+    def _close(self, row: int) -> None:
+        book, ledger, now = self._books.row, self.ledger, self._times[row]
+        unit = 10 ** self._assets[0].decimals
+        book.base_fee_gwei = float(self.path.base_fees[row]) / GWEI
+        book.oracle_value_per_share = ledger.value_per_share(self._prices) / ONE
+        book.peak, book.supply = ledger.peak / ONE, ledger.supply / ONE
+        book.breaker = int(ledger.breaker)
+        book.loss_level, book.turnover_level = (level / ONE for level in ledger.levels(now))
+        closed = self._books.close(ledger.holdings)
+        closed.value_per_share = (closed.value + ledger.virtual_assets * self._marks[0] / unit) / (
+            (ledger.supply + ledger.virtual_shares) / ONE
+        )
+        parts = [self._books.worth_of(index, held) for index, held in enumerate(ledger.holdings)]
+        closed.weights = tuple(part / closed.value if closed.value else 0.0 for part in parts)
+        self._rows.append(closed)
+
+    def _gas_usd(self, row: int, gas: int) -> float:
+        fee = float(self.path.base_fees[row]) + self.settings.priority_fee_gwei * GWEI
+        return gas * fee * float(self.path.ether[row]) / ONE
+
+    def _refuse(self, now: int, kind: EventKind, why: str) -> None:
+        self._decisions[f"{kind}: {why}"] += 1
+        if why != self._last_problem:
+            self._tell(now, kind, why)
+        self._last_problem = why
+
+    def _tell(self, now: int, kind: EventKind, text: str) -> None:
+        self._events.append(Event(now, kind, text))
+
+    def _dead(self, reading: Reading) -> str:
+        pairs = zip(self._assets, reading.statuses, strict=True)
+        return ", ".join(f"{asset.symbol} {status.words}" for asset, status in pairs if status)
+
+
+def _settlement(now: int, plan: Plan, traded: Traded, value: float, gas: float) -> SettlementRecord:
+    costs = traded.costs
+    return SettlementRecord(
+        timestamp=now,
+        reason=str(plan.reason),
+        legs=len(plan.legs),
+        value=value,
+        planned_cost=plan.slippage_cost_usd,
+        fees=sum(cost.fee for cost in costs),
+        impact=sum(cost.impact for cost in costs),
+        sandwich=sum(cost.sandwich for cost in costs),
+        basis=sum(cost.basis for cost in costs),
+        gas=gas,
+        loss=traded.loss,
+        turnover=traded.turnover,
+        binding=tuple(limit.name for limit in plan.binding_limits),
+    )
+
+
+def _empty_vault(mandate: Mandate) -> Ledger:
+    limits = mandate.vault_limits
+    return Ledger(
+        address="0x" + keccak(f"plimsoll backtest vault {mandate.name}".encode())[-20:].hex(),
+        limits=limits,
+        mandate_hash="0x" + keccak(repr(limits.as_struct()).encode()).hex(),
+        base_decimals=mandate.base.decimals,
+        holdings=(0,) * len(mandate.assets),
+    )

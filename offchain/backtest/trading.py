@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One order: executed on the pools, attacked if there is an attacker, judged by the vault."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from offchain.backtest.errors import Refused
+from offchain.backtest.execution import Executed, LegCost, execute, leg_costs
+from offchain.backtest.ledger import Ledger
+from offchain.backtest.sandwich import sandwich
+from offchain.market.snapshot import Snapshot
+from offchain.route.pool import Pool
+from offchain.settle.order import Order
+
+
+@dataclass(frozen=True, slots=True)
+class Traded:
+    """An order that settled.
+
+    Attributes
+    ----------
+    ledger
+        The vault afterwards.
+    pools
+        All pools afterwards, an attacker's trades included.
+    amounts_in, amounts_out, costs
+        A leg each; base units.
+    loss, turnover
+        Charged to the budgets, fractions at 1e18.
+    """
+
+    ledger: Ledger
+    pools: tuple[Pool, ...]
+    amounts_in: tuple[int, ...]
+    amounts_out: tuple[int, ...]
+    costs: tuple[LegCost, ...]
+    loss: int
+    turnover: int
+
+
+def settle(
+    order: Order,
+    ledger: Ledger,
+    snapshot: Snapshot,
+    pools: Sequence[Pool],
+    unit_prices: Sequence[float],
+    *,
+    attack_gas_usd: float | None = None,
+) -> Traded:
+    """Settle an order as the vault would.
+
+    Parameters
+    ----------
+    ledger
+        The vault that the snapshot shows.
+    unit_prices
+        Shape (n,): the market's USD per base unit.
+    attack_gas_usd
+        USD of a unit of gas to an attacker; None when nobody attacks.
+
+    Raises
+    ------
+    Refused
+        The vault reverts, with its reason.
+    """
+    if snapshot.block.base_fee > order.max_base_fee:
+        raise Refused("orders: base fee above ceiling")
+    if snapshot.block.number > order.deadline:
+        raise Refused("orders: expired")
+    if order.nonce != ledger.nonce:
+        raise Refused("orders: wrong nonce")
+
+    def judge(executed: Executed) -> tuple[Ledger, int, int]:
+        after, lost, turned = ledger.judged(snapshot, executed.holdings)
+        prices = [asset.price for asset in snapshot.assets]
+        if after.value_per_share(prices) < order.min_value_per_share:
+            raise Refused("limits: value per share")
+        return after, lost, turned
+
+    def accepts(executed: Executed) -> bool:
+        try:
+            judge(executed)
+        except Refused:
+            return False
+        return True
+
+    quiet = real = execute(order, ledger.holdings, pools)
+    judged = judge(quiet)
+    if attack_gas_usd is not None:
+        attack = sandwich(order, ledger.holdings, pools, unit_prices, attack_gas_usd, accepts)
+        if attack is not None:
+            real = attack.executed
+            judged = judge(real)
+    costs = leg_costs(order, pools, quiet, real, unit_prices)
+    return Traded(judged[0], real.pools, real.amounts_in, real.amounts_out, costs, judged[1], judged[2])
