@@ -502,7 +502,11 @@ def maxRedeem(owner: address) -> uint256:
         return 0
     held: uint256 = custody._holding(0, custody._claimed_assets)
     gross: uint256 = held * fees.ONE_BPS // (fees.ONE_BPS - terms.exit_fee_bps)
-    return min(erc20.balanceOf[owner], self._to_shares(gross, appraisal.total_assets, False))
+    shares: uint256 = min(erc20.balanceOf[owner], self._to_shares(gross, appraisal.total_assets, False))
+    # What pays nothing is refused.
+    if fees._net(self._to_assets(shares, appraisal.total_assets, False), terms.exit_fee_bps) == 0:
+        return 0
+    return shares
 
 
 # ---------------------------------------------------------------------------------------------
