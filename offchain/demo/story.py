@@ -156,7 +156,7 @@ class _Run:
         for role, _ in DEPOSITS:
             if role not in (LEAVES_EARLY, STAYS_LAST):
                 left = self._leave(voyage, log, role, "max", in_kind=False)
-                if int(left["shares_left"]):
+                if left["shares_left"] != "0":
                     self._leave(voyage, log, role, "all", in_kind=True)
         self._leave(voyage, log, STAYS_LAST, "all", in_kind=True)
 
