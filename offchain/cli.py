@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from offchain.demo import commands as demo_commands
 from offchain.errors import PlimsollError
 from offchain.keeper import commands as keeper_commands
 from offchain.sandbox import commands as sandbox_commands
@@ -42,6 +43,7 @@ app.command(
 )(keeper_commands.plan)
 app.command(epilog="Example: plimsoll replay journal.sqlite --json")(keeper_commands.replay)
 app.add_typer(sandbox_commands.app, name="sandbox")
+app.command(epilog="Example: plimsoll demo --out out/demo")(demo_commands.demo)
 
 _options = {"debug": False}
 

@@ -35,6 +35,7 @@ COMMANDS = [
     ["sandbox", "up"],
     ["sandbox", "down"],
     ["sandbox", "status"],
+    ["demo"],
 ]
 NOWHERE = "0x00000000000000000000000000000000000000AA"
 
