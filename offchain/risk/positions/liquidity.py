@@ -192,9 +192,9 @@ def arbitrage_rate_regular(volatility: float, fee: float, blocks: float) -> floa
     .. math:: \frac{\sigma^2}{8} \frac{1}{1 + 1.7164 \, \gamma / \sigma_b}, \quad \sigma_b = \sigma / \sqrt\lambda
 
     The constant is the inverse of :math:`-\zeta(1/2) / \sqrt{2 \pi}`, by which a random walk overshoots a far level on
-    average, in steps: a mispricing that starts a block inside the fee leaves it by that much. In the form of Nezlobin and Tassy,
-    "Loss-versus-rebalancing under deterministic and generalized block-times" (2025), gamma is the width of the band,
-    twice the fee. For fees and block volatilities well below one.
+    average, in steps: a mispricing that starts a block inside the fee leaves it by that much. In the form of Nezlobin
+    and Tassy, "Loss-versus-rebalancing under deterministic and generalized block-times" (2025), gamma is the width of
+    the band, twice the fee. For fees and block volatilities well below one.
     """
     block_volatility = volatility / math.sqrt(blocks)
     return 0.125 * volatility**2 / (1.0 + 1.7164 * fee / block_volatility)
