@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from offchain.errors import PlimsollError
-from offchain.mandate import models, universe
+from offchain.mandate import beliefs, models, universe
 
 _SHOWN = 80
 _SECTIONS: dict[tuple[str, ...], type[BaseModel]] = {
@@ -25,9 +25,19 @@ _SECTIONS: dict[tuple[str, ...], type[BaseModel]] = {
     ("venues", "uniswap_v2"): universe.UniswapV2Venue,
     ("venues", "uniswap_v3"): universe.UniswapV3Venue,
     ("objective",): models.MeanVarianceObjective,
-    ("objective", "covariance", "ewma"): models.EwmaCovariance,
-    ("objective", "covariance", "ledoit_wolf"): models.LedoitWolfCovariance,
-    ("objective", "returns"): models.BenchmarkImpliedReturns,
+    ("objective", "covariance", "ewma"): beliefs.EwmaCovariance,
+    ("objective", "covariance", "ledoit_wolf"): beliefs.LedoitWolfCovariance,
+    ("objective", "covariance", "oas"): beliefs.OasCovariance,
+    ("objective", "covariance", "denoised"): beliefs.DenoisedCovariance,
+    ("objective", "covariance", "factor"): beliefs.FactorCovariance,
+    ("objective", "covariance", "dcc"): beliefs.DccCovariance,
+    ("objective", "returns", "benchmark_implied"): beliefs.BenchmarkImpliedReturns,
+    ("objective", "returns", "shrunk"): beliefs.ShrunkReturns,
+    ("objective", "returns", "black_litterman"): beliefs.BlackLittermanReturns,
+    ("objective", "returns", "black_litterman", "views"): beliefs.View,
+    ("objective", "returns", "momentum"): beliefs.MomentumReturns,
+    ("objective", "returns", "carry"): beliefs.CarryReturns,
+    ("objective", "returns", "carry", "yields"): beliefs.Yields,
     ("limits",): models.Limits,
     ("fees",): models.Fees,
     ("execution",): models.Execution,

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from offchain.mandate.beliefs import Covariance, MomentumReturns, Returns
 from offchain.mandate.limits import OracleFeed, VaultLimits
 from offchain.mandate.universe import (
     FULL_BPS,
@@ -31,40 +32,6 @@ MAX_ASSETS = 16
 MAX_LEGS = 16
 
 
-class EwmaCovariance(Section):
-    """Exponentially weighted covariance of the returns inside the window."""
-
-    kind: Literal["ewma"]
-    half_life_days: Positive
-    window_days: Positive
-
-    @model_validator(mode="after")
-    def _inside(self) -> EwmaCovariance:
-        if self.half_life_days > self.window_days:
-            raise refusal(
-                "half_life_days",
-                self.half_life_days,
-                f"must be at most window_days ({self.window_days:g})",
-            )
-        return self
-
-
-class LedoitWolfCovariance(Section):
-    """Sample covariance of the window, shrunk towards a multiple of the identity."""
-
-    kind: Literal["ledoit_wolf"]
-    window_days: Positive
-
-
-Covariance = Annotated[EwmaCovariance | LedoitWolfCovariance, Field(discriminator="kind")]
-
-
-class BenchmarkImpliedReturns(Section):
-    """Expected returns under which the benchmark weights would be optimal."""
-
-    kind: Literal["benchmark_implied"]
-
-
 class MeanVarianceObjective(Section):
     """Maximise expected return less risk_aversion / 2 x variance, over the horizon, less costs."""
 
@@ -72,7 +39,15 @@ class MeanVarianceObjective(Section):
     risk_aversion: Annotated[float, Field(gt=0, le=1000)]
     horizon_days: Annotated[float, Field(gt=0, le=3650)]
     covariance: Covariance
-    returns: BenchmarkImpliedReturns
+    returns: Returns
+
+    @model_validator(mode="after")
+    def _inside(self) -> MeanVarianceObjective:
+        window = self.covariance.window_days
+        if isinstance(self.returns, MomentumReturns) and self.returns.lookback_days > window:
+            allowed = f"must be at most covariance.window_days ({window:g}), which is the history there is"
+            raise refusal("returns.lookback_days", self.returns.lookback_days, allowed)
+        return self
 
 
 class Limits(Section):
@@ -170,6 +145,10 @@ class Mandate(Section):
                 self.base_asset,
                 f"must be the symbol of one of the assets: {', '.join(symbols)}",
             )
+        strange = next((name for name in self.objective.returns.symbols if name not in symbols), None)
+        if strange is not None:
+            allowed = f"must be the symbol of one of the assets: {', '.join(symbols)}"
+            raise refusal("objective.returns", strange, allowed)
         index = repeated([venue.kind for venue in self.venues])
         if index is not None:
             raise refusal(f"venues[{index}].kind", self.venues[index].kind, "already listed; list each kind once")
