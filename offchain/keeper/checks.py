@@ -134,21 +134,28 @@ def check_fresh(head: Block, max_age: float | None) -> None:
         )
 
 
-def check_not_behind(head: Block, journal: Journal) -> None:
-    """Refuse a chain that ends before the journal's last decision: another chain, or a node out of sync.
+def check_same_chain(node: Node, head: Block, journal: Journal) -> None:
+    """Refuse a chain that is not the one the journal was written on, or a node that is behind it.
 
-    A reorganisation may shorten the chain by less than `REORGANISATION` blocks.
+    A reorganisation may take back less than `REORGANISATION` blocks, and no final one.
 
     Raises
     ------
     KeeperRefusal
-        When the head is lower.
+        When the last decision's block is above the head, or final and another one.
     """
     last = journal.last_tick_block()
-    if last is not None and head.number + REORGANISATION < last[0]:
+    if last is None:
+        return
+    if head.number + REORGANISATION < last.number:
         raise KeeperRefusal(
-            f"journal {journal.path}: its last decision was at block {last[0]}, the node is at {head.number}; "
+            f"journal {journal.path}: its last decision was at block {last.number}, the node is at {head.number}; "
             "wait until it is in sync, or give --journal another file if this is another chain"
+        )
+    if last.number <= node.finalized_number() and node.block_hash(last.number) not in (last.hash, None):
+        raise KeeperRefusal(
+            f"journal {journal.path}: its last decision was at block {last.number} of another chain; "
+            "give --journal another file"
         )
 
 

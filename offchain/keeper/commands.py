@@ -121,6 +121,7 @@ def status(
 
 def plan(rpc: RpcOption, vault: VaultOption, mandate: MandateOption, as_json: JsonOption = False) -> None:
     """Show what the keeper would do now; signs and sends nothing."""
+    from offchain.keeper.logs import configure_logs
     from offchain.keeper.open import parse_address
     from offchain.keeper.pipeline import deliberate, plan_to_json
     from offchain.mandate import load_mandate, tighter_limits
@@ -128,6 +129,7 @@ def plan(rpc: RpcOption, vault: VaultOption, mandate: MandateOption, as_json: Js
     from offchain.market.pools import discover_pools
     from offchain.market.reader import read_snapshot
 
+    configure_logs()
     rules = load_mandate(mandate)
     address = parse_address(vault, "--vault")
     with _client(rpc, rules.chain_id) as client:
@@ -159,8 +161,10 @@ def replay(
 ) -> None:
     """Plan again from every recorded snapshot and compare: the plans must be identical."""
     from offchain.keeper.journal import Journal
+    from offchain.keeper.logs import configure_logs
     from offchain.keeper.replay import replay as replay_journal
 
+    configure_logs()
     with Journal.read(journal) as opened:
         results = list(replay_journal(opened))
     different = [one for one in results if not one.identical]

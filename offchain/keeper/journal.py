@@ -25,7 +25,7 @@ from sqlalchemy.exc import DBAPIError
 
 from offchain.errors import PlimsollError
 from offchain.keeper import schema
-from offchain.keeper.records import Decision, OrderRecord, Purpose, TickRecord, TransactionRecord
+from offchain.keeper.records import Decision, OrderRecord, Purpose, TickBlock, TickRecord, TransactionRecord
 from offchain.keeper.states import (
     FINAL_TRANSACTION,
     OPEN_ORDER,
@@ -204,12 +204,12 @@ class Journal:
         newest = self._scalars(select(func.max(schema.ticks.c.id)))[0]
         return None if newest is None else self.tick(newest)
 
-    def last_tick_block(self) -> tuple[int, int] | None:
-        """Number and timestamp of the newest tick's block; `None` before the first."""
+    def last_tick_block(self) -> TickBlock | None:
+        """Block of the newest tick; `None` before the first."""
         table = schema.ticks
-        statement = select(table.c.block_number, table.c.block_timestamp).order_by(table.c.id.desc()).limit(1)
-        rows = self._all(statement)
-        return (rows[0].block_number, rows[0].block_timestamp) if rows else None
+        columns = (table.c.block_number, table.c.block_hash, table.c.block_timestamp)
+        rows = self._all(select(*columns).order_by(table.c.id.desc()).limit(1))
+        return TickBlock(rows[0].block_number, rows[0].block_hash, rows[0].block_timestamp) if rows else None
 
     def tick_counts(self) -> dict[str, int]:
         """Number of ticks by decision."""

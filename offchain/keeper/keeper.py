@@ -22,7 +22,7 @@ from eth_utils.address import to_checksum_address
 
 from offchain.errors import PlimsollError
 from offchain.keeper.breaker_watch import BreakerWatch
-from offchain.keeper.checks import check_before_start, check_fresh, check_not_behind
+from offchain.keeper.checks import check_before_start, check_fresh, check_same_chain
 from offchain.keeper.dispatch import Dispatch
 from offchain.keeper.history_chunks import encode_history
 from offchain.keeper.journal import Journal
@@ -140,10 +140,10 @@ class Keeper:
         Raises
         ------
         KeeperRefusal
-            The node has not reached what the journal has seen.
+            The journal was written on another chain, or the node has not reached what it has seen.
         """
         head = self._node.head()
-        check_not_behind(head, self.journal)
+        check_same_chain(self._node, head, self.journal)
         self._dispatch.recover()
         self.on_block(head)
         open_orders = len(self.journal.open_orders())
@@ -176,13 +176,16 @@ class Keeper:
 
     def tick(self) -> TickReport:
         """Finish what is under way, decide now, and follow what was sent until its fate is known."""
-        return self.follow(self.decide(self.settle_down()))
+        head = self.settle_down()
+        if self.stopping.is_set():
+            return TickReport(Decision.HOLD, "stopped before it could decide", head.number)
+        return self.follow(self.decide(head))
 
     def due(self, head: Block) -> bool:
         """Whether nothing is under way and a new interval has begun, on the chain's clock, since the last tick."""
         interval = self.mandate.execution.interval_minutes * MINUTE
         last = self.journal.last_tick_block()
-        return (last is None or head.timestamp // interval > last[1] // interval) and self._dispatch.idle(head)
+        return (last is None or head.timestamp // interval > last.timestamp // interval) and self._dispatch.idle(head)
 
     def on_block(self, head: Block) -> None:
         """Do for a new block all that is not deciding."""

@@ -28,6 +28,15 @@ class Purpose(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class TickBlock:
+    """Block that a decision was made at; the timestamp is Unix seconds."""
+
+    number: int
+    hash: str
+    timestamp: int
+
+
+@dataclass(frozen=True, slots=True)
 class TickRecord:
     """One decision and everything it was based on.
 

@@ -23,19 +23,16 @@ LEG = "(uint8,uint8,uint8,uint24,uint128,uint128)"
 ORDER = f"(uint256,uint256,bytes32,bytes32,{LEG}[],uint256,uint256)"
 
 SETTLE = f"settle({ORDER},address,bytes)"
-CANCEL = "cancel(uint256)"
 TRIP = "trip()"
-HASH_ORDER = f"hash_order({ORDER})"
 ORDER_NONCE = "order_nonce()"
 IS_SIGNER = "is_signer(address)"
 MANDATE = "mandate()"
 EIP712_DOMAIN = "eip712Domain()"
 
-SETTLED = "Settled(bytes32,uint256,address,bytes32,uint256,uint256,uint256,uint256,uint256,uint256,uint256,uint256[],uint256[])"
+_SETTLED_DATA = ["bytes32", *["uint256"] * 7, "uint256[]", "uint256[]"]
+SETTLED = f"Settled(bytes32,uint256,address,{','.join(_SETTLED_DATA)})"
 CANCELLED = "Cancelled(uint256,address)"
 TRIPPED = "Tripped(uint256,uint256,uint256,uint256,address)"
-
-_SETTLED_DATA = ["bytes32", *["uint256"] * 7, "uint256[]", "uint256[]"]
 
 
 class CalldataError(PlimsollError):
@@ -128,11 +125,6 @@ def decode_settle(calldata: bytes) -> tuple[Order, str, bytes]:
         max_base_fee=max_base_fee,
     )
     return order, to_checksum_address(signer), signature
-
-
-def encode_cancel(nonce: int) -> bytes:
-    """Calldata of ``cancel``."""
-    return selector(CANCEL) + encode(["uint256"], [nonce])
 
 
 def encode_trip() -> bytes:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from offchain.route.leg import Venue
-from offchain.settle.order import Leg, Order, Settlement, SignedOrder
+from offchain.settle.order import Leg, Order, Settlement
 
 
 def order_to_json(order: Order) -> str:
@@ -21,11 +21,6 @@ def order_from_json(text: str) -> Order:
     data = json.loads(text)
     legs = tuple(Leg(**{**leg, "venue": Venue(leg["venue"])}) for leg in data.pop("legs"))
     return Order(legs=legs, **data)
-
-
-def signed_order_to_json(signed: SignedOrder) -> str:
-    """Encode a signed order, complete: any relayer can settle it with nothing else."""
-    return _dump(asdict(signed))
 
 
 def settlement_to_json(settlement: Settlement) -> str:

@@ -166,12 +166,29 @@ def test_vault_that_is_not_there_is_named(stage, journal):
 
 
 def test_journal_from_the_future_of_the_chain_is_refused(stage, journal, keeper):
+    keeper.tick()
     with journal._write() as connection:
-        keeper.tick()
         connection.execute(update(schema.ticks).values(block_number=stage.node.head().number + 1000))
 
     with pytest.raises(KeeperRefusal, match="wait until it is in sync"):
         stage.keeper(journal).recover()
+
+
+def test_journal_of_another_chain_is_refused(stage, journal, keeper):
+    keeper.tick()
+    stage.mine(3)
+    with journal._write() as connection:
+        connection.execute(update(schema.ticks).values(block_hash="0x" + "ab" * 32))
+
+    with pytest.raises(KeeperRefusal, match="of another chain"):
+        stage.keeper(journal).recover()
+
+
+def test_keeper_that_was_told_to_stop_does_not_decide(stage, journal, keeper):
+    keeper.stopping.set()
+
+    assert keeper.tick().decision is Decision.HOLD
+    assert (sent(stage), journal.last_tick()) == (0, None)
 
 
 def test_recorded_ticks_replay_to_identical_plans(stage, journal, keeper):

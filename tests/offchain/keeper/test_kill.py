@@ -135,6 +135,7 @@ def running_keeper(stage):
 
 def wait_for(process, event):
     for line in process.stderr:
+        assert line.startswith("{"), line
         if json.loads(line)["event"] == event:
             return
     raise AssertionError(f"the keeper ended before {event!r}")
