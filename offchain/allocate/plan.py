@@ -19,6 +19,8 @@ class PlanReason(StrEnum):
     REDUCES = "reduces"
     """The breaker allows nothing but selling into the base asset."""
     NO_TRADE_PAYS = "no trade pays"
+    WAITS = "waits"
+    """What should be traded would be refused now; the plan's note names the rule."""
     HALTED = "halted"
     EMPTY = "empty vault"
 
@@ -54,6 +56,12 @@ class Plan:
     """USD at 18 decimals after the legs, at the snapshot's prices."""
     binding_limits: tuple[BindingLimit, ...]
     model_hash: str
+    gain: float = 0.0
+    """Over doing nothing, net of gas: utility, or when repairing or reducing what that is worth beside it."""
+    gain_bound: float = 0.0
+    """No other plan within the limits could gain more than this, before gas."""
+    note: str = ""
+    """What stood in the way, for a reader; empty when nothing did."""
 
     @property
     def trades(self) -> bool:

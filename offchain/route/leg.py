@@ -25,5 +25,6 @@ class PlannedLeg:
     fee_ppm: int
     """Fee tier of a v3 pool; 0 for v2."""
     amount_in: int
+    """What is offered; the vault clamps it to what it holds when the leg's turn comes."""
     amount_out: int
     """What the pool pays, to the wei, when the legs execute in order on the snapshot."""

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -147,6 +147,39 @@ def best_route(pools: Sequence[Pool], trade: Trade, gas: GasPrice, max_legs: int
     return Route(legs, holdings, gas.of_settlement(legs), flow.prices, tuple(states))
 
 
+def execute(
+    pools: Sequence[Pool], holdings: Sequence[int], legs: Sequence[PlannedLeg]
+) -> tuple[tuple[PlannedLeg, ...], tuple[int, ...], tuple[Pool, ...]]:
+    """Run legs one after the other as the vault does: amounts clamp to what is there, zero amounts are skipped.
+
+    Returns
+    -------
+    legs
+        With what each pool really pays; their `amount_in` stays as ordered.
+    holdings
+        Base units afterwards.
+    pools
+        States afterwards, in the order given.
+
+    Raises
+    ------
+    KeyError
+        A leg names a pool that is not among `pools`.
+    LiquidityUnknownError, InsufficientLiquidityError
+        A leg asks more of a pool than is known or there.
+    """
+    states = {pool.address: pool for pool in pools}
+    held = list(holdings)
+    filled = []
+    for leg in legs:
+        swap = states[leg.pool].swap(leg.token_in, min(leg.amount_in, held[leg.token_in]))
+        states[leg.pool] = swap.after
+        held[leg.token_in] -= swap.amount_in
+        held[leg.token_out] += swap.amount_out
+        filled.append(replace(leg, amount_out=swap.amount_out))
+    return tuple(filled), tuple(held), tuple(states[pool.address] for pool in pools)
+
+
 def _prune(pools: Sequence[Pool], demand: Demand, costs: FloatArray, max_legs: int) -> tuple[list[int], Flow]:
     """Backward elimination of legs that do not pay for their gas.
 
@@ -162,20 +195,33 @@ def _prune(pools: Sequence[Pool], demand: Demand, costs: FloatArray, max_legs: i
     tried: set[int] = set()
     while True:
         used = {index: float(flow.surplus[place]) for place, index in enumerate(kept) if flow.used[place]}
-        too_many = len(used) > max_legs
-        candidates = [index for index in used if index not in tried and (too_many or used[index] < costs[index])]
+        if len(used) > max_legs:
+            kept, flow = _with_one_less(pools, demand, costs, list(used), flow, max_legs)
+            continue
+        candidates = [index for index in used if index not in tried and used[index] < costs[index]]
         if not candidates:
-            break
+            return kept, flow
         weakest = min(candidates, key=lambda index: (used[index] - costs[index], index))
-        if too_many:
-            kept = [index for index in kept if index != weakest]
-            flow = solve_flow([pools[index] for index in kept], demand, flow.prices)
-        else:
-            tried.add(weakest)
-            kept, flow = _without(pools, demand, costs, kept, flow, {weakest})
-    if len(used) > max_legs:
+        tried.add(weakest)
+        kept, flow = _without(pools, demand, costs, kept, flow, {weakest})
+
+
+def _with_one_less(
+    pools: Sequence[Pool], demand: Demand, costs: FloatArray, used: list[int], flow: Flow, max_legs: int
+) -> tuple[list[int], Flow]:
+    """The best flow through all but one of the used pools; a small surplus alone does not make one dispensable."""
+    best: tuple[list[int], Flow] | None = None
+    for index in used:
+        fewer = [other for other in used if other != index]
+        try:
+            found = solve_flow([pools[other] for other in fewer], demand, flow.prices)
+        except RouteNotFoundError:
+            continue
+        if best is None or _net(found, costs[fewer]) > _net(best[1], costs[best[0]]):
+            best = fewer, found
+    if best is None:
         raise RouteNotFoundError(int(np.argmax(np.abs(demand.wanted))), f"no route has at most {max_legs} legs")
-    return kept, flow
+    return best
 
 
 def _without(

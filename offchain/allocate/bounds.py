@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The limits in force as the program's constraints: floats with a margin, so that the integer checks hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offchain.allocate.errors import InfeasibleError
+from offchain.allocate.limits import FULL_BPS, ONE, settlement_state, tighter, weight_bounds
+from offchain.mandate import Mandate
+from offchain.market.snapshot import BreakerState, Snapshot, VaultLimits
+
+FloatArray = NDArray[np.float64]
+
+DRIFT_MARGIN = 20e-4
+"""Weight kept between a target and a bound: prices move before the order settles."""
+TURNOVER_SHARE = 0.99
+LOSS_SHARE = 0.75
+"""Parts of what is left of the budgets that a plan may use; fills and prices differ a little."""
+_NEAR = 0.1  # of the margin: room for a weight to grow because the whole shrinks
+_TINY = 1e-7
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Constraints on net changes z of holdings, in fractions of the value before.
+
+    Attributes
+    ----------
+    weights
+        Shape (n,): fractions of value before.
+    lower, upper
+        Shape (n,): bounds on weights after, with a margin inside the limits.
+    excess_lower, excess_upper
+        Shape (n,): how far today's weight stands outside `lower` and `upper` where it
+        breaks a limit, else 0.
+    floor, ceiling
+        Shape (n,): bounds on z.
+    turnover, loss
+        Fractions that may still be spent.
+    """
+
+    weights: FloatArray
+    lower: FloatArray
+    upper: FloatArray
+    excess_lower: FloatArray
+    excess_upper: FloatArray
+    floor: FloatArray
+    ceiling: FloatArray
+    turnover: float
+    loss: float
+
+    @property
+    def violated(self) -> bool:
+        """Whether some weight breaks its limit today."""
+        return bool(np.any(self.excess_lower > 0) or np.any(self.excess_upper > 0))
+
+    def standing(self, change: FloatArray) -> float:
+        """Part of the worst violation that net changes leave, 1 for none removed; 0 where nothing is violated."""
+        after = self.weights + change
+        worth = float(after.sum())
+        below, above = self.excess_lower > 0, self.excess_upper > 0
+        left = np.concatenate(
+            [
+                [0.0],
+                (self.lower * worth - after)[below] / self.excess_lower[below],
+                (after - self.upper * worth)[above] / self.excess_upper[above],
+            ]
+        )
+        return float(left.max())
+
+    def holding_still(self, asset: int) -> Frame:
+        """The same limits with one asset left alone."""
+        floor, ceiling = self.floor.copy(), self.ceiling.copy()
+        floor[asset] = ceiling[asset] = 0.0
+        return replace(self, floor=floor, ceiling=ceiling)
+
+    def spent(self, change: FloatArray) -> float:
+        """Larger of the parts of turnover and loss allowances that net changes use; above 1 is too much."""
+        turned = max(float(change[change > 0].sum()), -float(change[change < 0].sum()))
+        lost = max(0.0, -float(change.sum()))
+        return max(_part(turned, self.turnover), _part(lost, self.loss))
+
+
+def limits_in_force(snapshot: Snapshot, mandate: Mandate) -> VaultLimits:
+    """The tighter of file and chain.
+
+    Raises
+    ------
+    InfeasibleError
+        Together they leave no portfolio; names the limits.
+    """
+    limits = tighter(snapshot.vault.limits, mandate.vault_limits)
+    lower, upper = limits.min_weights_bps, limits.max_weights_bps
+    for symbol, low, high in zip(mandate.symbols, lower, upper, strict=True):
+        if low > high:
+            both = (f"minimum weight of {symbol} ({low} bps)", f"maximum weight of {symbol} ({high} bps)")
+            raise InfeasibleError(both, "file and chain contradict each other; correct one of them")
+    if sum(lower) > FULL_BPS:
+        names = tuple(
+            f"minimum weight of {s} ({low} bps)" for s, low in zip(mandate.symbols, lower, strict=True) if low
+        )
+        raise InfeasibleError(names, f"they add up to {sum(lower)} bps, more than everything; lower one of them")
+    if sum(upper) < FULL_BPS:
+        names = tuple(f"maximum weight of {s} ({high} bps)" for s, high in zip(mandate.symbols, upper, strict=True))
+        raise InfeasibleError(names, f"they add up to {sum(upper)} bps, less than everything; raise one of them")
+    return limits
+
+
+def frame(snapshot: Snapshot, limits: VaultLimits, traded: Sequence[bool]) -> Frame:
+    """Compile the limits for one snapshot.
+
+    Parameters
+    ----------
+    snapshot
+        A vault that holds something.
+    limits
+        From `limits_in_force`.
+    traded
+        Per asset, whether any pool trades it.
+    """
+    vault = snapshot.vault
+    reduce_only = settlement_state(vault) is BreakerState.REDUCE_ONLY
+    weights = np.array(snapshot.weights)
+    low_bps, high_bps = weight_bounds(limits, reduce_only)
+    low, high = np.array(low_bps) / FULL_BPS, np.array(high_bps) / FULL_BPS
+    lower, upper = _with_margins(low, high)
+    below, above = weights < low, weights > high
+    # Weights between the limit and its margin may stay where they are.
+    near = _NEAR * np.maximum(lower - low, high - upper)
+    lower = np.where(below, lower, np.minimum(lower, np.maximum(low + _TINY, weights - near)))
+    upper = np.where(above, upper, np.maximum(upper, np.minimum(high - _TINY, weights + near)))
+    lower = np.minimum(np.where(low > 0, lower, 0.0), upper)
+    upper = np.where(high < 1, upper, 1.0)
+    # What no pool trades cannot be brought inside; the integer checks still judge it.
+    fixed = ~np.array(traded, dtype=bool)
+    lower, upper = np.where(fixed & below, 0.0, lower), np.where(fixed & above, 1.0, upper)
+    ceiling = np.full(len(weights), np.inf)
+    if reduce_only:
+        ceiling[1:] = 0.0
+    return Frame(
+        weights=weights,
+        lower=lower,
+        upper=upper,
+        excess_lower=np.where(below & ~fixed, lower - weights, 0.0),
+        excess_upper=np.where(above & ~fixed, weights - upper, 0.0),
+        floor=np.where(fixed, 0.0, -weights),
+        ceiling=np.where(fixed, 0.0, np.minimum(ceiling, 1.0)),
+        turnover=_left(limits.turnover_capacity_bps, vault.turnover_level) * TURNOVER_SHARE,
+        loss=_left(limits.loss_capacity_bps, vault.loss_level) * LOSS_SHARE,
+    )
+
+
+def _with_margins(low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Bounds moved inwards, by less where the band or the whole leaves no room for it."""
+    margin = np.minimum(DRIFT_MARGIN, (high - low) / 4)
+    inner_low = np.where(low > 0, margin, 0.0)
+    inner_high = np.where(high < 1, margin, 0.0)
+    low_room, high_room = 1 - low.sum(), high.sum() - 1
+    if inner_low.sum() > low_room / 2:
+        inner_low *= low_room / 2 / inner_low.sum()
+    if inner_high.sum() > high_room / 2:
+        inner_high *= high_room / 2 / inner_high.sum()
+    return low + inner_low, high - inner_high
+
+
+def _left(capacity_bps: int, level: int) -> float:
+    return max(0.0, capacity_bps / FULL_BPS - level / ONE)
+
+
+def _part(used: float, allowed: float) -> float:
+    if used <= 0:
+        return 0.0
+    return used / allowed if allowed > 0 else np.inf

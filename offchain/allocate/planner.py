@@ -1,0 +1,310 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a snapshot and a forecast to a plan the vault will accept, or the reason not to trade."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offchain.allocate.bounds import Frame, frame, limits_in_force
+from offchain.allocate.errors import MismatchError
+from offchain.allocate.explain import BUDGETS, binding_limits, in_words
+from offchain.allocate.joint import Target, best_target
+from offchain.allocate.limits import Refusal, refusals, settlement_state
+from offchain.allocate.objective import REPAIR_WORTH, mean_variance, reducing
+from offchain.allocate.plan import Plan, PlanReason
+from offchain.allocate.program import Objective
+from offchain.allocate.realise import Realised, realise
+from offchain.forecast.forecast import Forecast
+from offchain.mandate import Mandate
+from offchain.market.snapshot import BreakerState, Snapshot, VaultLimits
+from offchain.route.errors import RouteError
+from offchain.route.gas import LEG_GAS, SETTLE_GAS, GasPrice, gas_price
+from offchain.route.leg import Venue
+from offchain.route.pool import Pool, pool_from_state
+from offchain.route.rates import market_prices
+
+FloatArray = NDArray[np.float64]
+
+_BACK_OFF = (1.0, 0.97, 0.9, 0.75, 0.5, 0.25)
+_SMALL = 400.0  # times the gas of a leg: smaller trades are tried without
+
+
+def make_plan(snapshot: Snapshot, forecast: Forecast, mandate: Mandate, ether_usd: float | None = None) -> Plan:
+    """Decide what to hold and how to get there. The same arguments give the same plan, to the bit.
+
+    Limits and budgets are counted at the oracle's prices, as the vault does. What a plan is
+    worth is counted at the pools' prices while they lie within the error that the mandate
+    grants the feeds: a feed that lags is no reason to trade.
+    The target maximises the mandate's utility inside its limits and what the pools allow;
+    it is routed with exact integer quotes, and traded only when the utility gained over the
+    horizon, less slippage and gas, exceeds ``execution.min_improvement_bps``. Holdings outside
+    the mandate are brought inside as far as the budgets allow, all violations by the same
+    part; what is worth less than its gas is left. While the breaker only allows reducing, risky
+    assets are sold into the base asset until what is left is worth less than the gas of
+    selling it.
+
+    Parameters
+    ----------
+    snapshot
+        Everything at one block.
+    forecast
+        Of the snapshot's assets, in its order.
+    mandate
+        Risk aversion, execution, venues, and limits where they are tighter than the snapshot's.
+    ether_usd
+        Prices gas for a vault without WETH.
+
+    Raises
+    ------
+    MismatchError, ForecastInvalidError
+        The three do not fit together, or the forecast is no forecast.
+    InfeasibleError
+        File and chain together allow no portfolio; names the limits.
+    SolverError
+        The program was not solved within its tolerance.
+    RouteError, EtherPriceUnknownError
+        The pools cannot fill any part of the target; gas has no price.
+    """
+    return _Planner(snapshot, forecast, mandate, ether_usd).plan()
+
+
+@dataclass(frozen=True)
+class _Planner:
+    snapshot: Snapshot
+    forecast: Forecast
+    mandate: Mandate
+    ether_usd: float | None
+
+    def plan(self) -> Plan:
+        symbols = tuple(asset.symbol for asset in self.snapshot.assets)
+        if not symbols == self.forecast.symbols == self.mandate.symbols:
+            raise MismatchError(
+                f"snapshot of {', '.join(symbols)}, forecast of {', '.join(self.forecast.symbols)}, "
+                f"mandate of {', '.join(self.mandate.symbols)}: use the ones that belong together"
+            )
+        if self.snapshot.value <= 0:
+            return self._without_trade(PlanReason.EMPTY)
+        if settlement_state(self.snapshot.vault) is BreakerState.HALTED:
+            return self._without_trade(PlanReason.HALTED)
+        threshold = self._threshold
+        target = best_target(self.pools, self.unit_values, self.frame, self.objective, self._enough(threshold))
+        if target.change is None:
+            return self._not_worth_it(target)
+        realised, refused = self._realise(target)
+        if realised is None:
+            return self._without_trade(PlanReason.WAITS, target, in_words(refused, symbols))
+        target, realised = self._without_small_trades(target, realised)
+        gain = self._score(realised) - self._idle
+        if not realised.legs or gain <= threshold:
+            return self._not_worth_it(target)
+        return self._trade(target, realised, gain)
+
+    # What the decision depends on.
+
+    @cached_property
+    def limits(self) -> VaultLimits:
+        return limits_in_force(self.snapshot, self.mandate)
+
+    @cached_property
+    def pools(self) -> tuple[Pool, ...]:
+        """The snapshot's pools at the mandate's venues."""
+        return tuple(
+            pool for pool in map(pool_from_state, self.snapshot.pools) if self._is_listed(pool.venue, pool.fee_ppm)
+        )
+
+    @cached_property
+    def traded(self) -> tuple[bool, ...]:
+        tokens = {token for pool in self.pools for token in (pool.token0, pool.token1)}
+        return tuple(index in tokens for index in range(len(self.snapshot.assets)))
+
+    @cached_property
+    def frame(self) -> Frame:
+        return frame(self.snapshot, self.limits, self.traded)
+
+    @cached_property
+    def gas(self) -> GasPrice:
+        return gas_price(self.snapshot, self.ether_usd)
+
+    @cached_property
+    def value_usd(self) -> float:
+        return self.snapshot.value / 10**18
+
+    @cached_property
+    def unit_values(self) -> FloatArray:
+        value = self.snapshot.value
+        return np.array([asset.price / 10**18 / value for asset in self.snapshot.assets])
+
+    @cached_property
+    def fair_prices(self) -> FloatArray:
+        """What the assets are worth relative to the oracle: the pools' answer, as far as the feeds may lag."""
+        error = np.array([float(asset.oracle.error) for asset in self.mandate.ordered_assets])
+        return np.clip(market_prices(self.pools, self.unit_values), 1 - error, 1 + error)
+
+    @cached_property
+    def utility(self) -> Objective:
+        """The mandate's, whatever the breaker allows."""
+        return self._preferences.repriced(self.fair_prices)
+
+    @cached_property
+    def objective(self) -> Objective:
+        """What this plan is judged by."""
+        chosen = reducing(self._preferences) if self.reducing else self._preferences
+        excess = float(self.frame.excess_lower.sum() + self.frame.excess_upper.sum())
+        return replace(chosen.repriced(self.fair_prices), penalty=REPAIR_WORTH * excess)
+
+    @cached_property
+    def _preferences(self) -> Objective:
+        return mean_variance(self.forecast, self.mandate.objective.risk_aversion)
+
+    @property
+    def reducing(self) -> bool:
+        return settlement_state(self.snapshot.vault) is BreakerState.REDUCE_ONLY
+
+    @property
+    def _threshold(self) -> float:
+        if self.reducing or self.frame.violated:
+            return 0.0
+        return self.mandate.execution.min_improvement_bps / 10_000
+
+    @cached_property
+    def _idle(self) -> float:
+        """Objective of doing nothing."""
+        return self.objective.value(self.frame.weights) - self.objective.penalty * self.frame.violated
+
+    def _enough(self, threshold: float) -> float:
+        least_gas = (SETTLE_GAS + min(LEG_GAS.values())) * self.gas.usd
+        return self._idle + threshold + least_gas / self.value_usd
+
+    def _is_listed(self, venue: Venue, fee_ppm: int) -> bool:
+        if venue is Venue.UNISWAP_V2:
+            return self.mandate.uses_uniswap_v2
+        return fee_ppm in self.mandate.uniswap_v3_fee_tiers
+
+    # How a target becomes legs.
+
+    def _realise(self, target: Target) -> tuple[Realised | None, Sequence[Refusal]]:
+        """Route the target, or as much of it as the vault accepts.
+
+        Returns
+        -------
+        The legs, or `None` and the rules that refuse even the smallest part.
+        """
+        failure: RouteError | None = None
+        refused: Sequence[Refusal] = ()
+        for part in _BACK_OFF:
+            try:
+                realised = realise(self.snapshot, self.pools, target, part, self.gas, self.mandate, self.reducing)
+            except RouteError as error:
+                failure = error
+                continue
+            refused = refusals(self.snapshot, realised.holdings, self.limits)
+            refused = refused or refusals(self.snapshot, realised.holdings, self.snapshot.vault.limits)
+            if not refused:
+                return realised, ()
+        if failure is not None and not refused:
+            raise failure
+        return None, refused
+
+    def _without_small_trades(self, target: Target, realised: Realised) -> tuple[Target, Realised]:
+        """Leave assets alone whose trade does not pay for its gas, the smallest first."""
+        frame_now = self.frame
+        small = _SMALL * min(LEG_GAS.values()) * self.gas.usd / self.value_usd
+        while True:
+            assert target.change is not None
+            sizes = {
+                index: size for index, size in enumerate(np.abs(target.change).tolist()) if index and 0 < size < small
+            }
+            if not sizes:
+                return target, realised
+            index = min(sizes, key=lambda i: (sizes[i], i))
+            frame_now = frame_now.holding_still(index)
+            other = best_target(self.pools, self.unit_values, frame_now, self.objective, -np.inf)
+            other_realised, _ = self._realise(other)
+            if other_realised is None or self._score(other_realised) < self._score(realised):
+                return target, realised
+            target, realised = replace(other, bound=target.bound, answer=target.answer), other_realised
+
+    def _score(self, realised: Realised) -> float:
+        after = self._fractions(realised.holdings)
+        standing = self.frame.standing(after - self.frame.weights)
+        gas = realised.gas_cost_usd / self.value_usd
+        return self.objective.value(after) - self.objective.penalty * standing - gas
+
+    def _fractions(self, holdings: Sequence[int]) -> FloatArray:
+        """Values of holdings as fractions of the value before."""
+        value = self.snapshot.value
+        return np.array(
+            [held * asset.price // 10**18 / value for held, asset in zip(holdings, self.snapshot.assets, strict=True)]
+        )
+
+    # What comes out.
+
+    def _trade(self, target: Target, realised: Realised, gain: float) -> Plan:
+        after = self._fractions(realised.holdings)
+        value_after = sum(
+            held * asset.price // 10**18 for held, asset in zip(realised.holdings, self.snapshot.assets, strict=True)
+        )
+        reason = PlanReason.IMPROVES
+        if self.reducing:
+            reason = PlanReason.REDUCES
+        elif self.frame.violated:
+            reason = PlanReason.REPAIRS
+        assert target.change is not None
+        return replace(
+            self._without_trade(reason, target),
+            legs=realised.legs,
+            weights_after=_normalised(after),
+            target_weights=_normalised(self.frame.weights + target.change),
+            utility_after=self.utility.value(after),
+            slippage_cost_usd=(self.snapshot.value - value_after) / 10**18,
+            gas_cost_usd=realised.gas_cost_usd,
+            value_after=value_after,
+            gain=gain,
+            gain_bound=max(gain, target.bound - self._idle),
+        )
+
+    def _not_worth_it(self, target: Target) -> Plan:
+        plan = self._without_trade(PlanReason.NO_TRADE_PAYS, target)
+        if not self.frame.violated or self.reducing:
+            return plan
+        held_back = [limit.name for limit in plan.binding_limits if limit.name in BUDGETS]
+        note = f"outside the mandate, held back by the {' and the '.join(held_back) or 'gas that a repair costs'}"
+        return replace(plan, reason=PlanReason.WAITS, note=note)
+
+    def _without_trade(self, reason: PlanReason, target: Target | None = None, note: str = "") -> Plan:
+        weights = self.snapshot.weights
+        utility = self.utility.value(np.array(weights)) if self.snapshot.value > 0 else 0.0
+        plan = Plan(
+            block_hash=self.snapshot.block.hash,
+            reason=reason,
+            legs=(),
+            weights_before=weights,
+            weights_after=weights,
+            target_weights=weights,
+            utility_before=utility,
+            utility_after=utility,
+            slippage_cost_usd=0.0,
+            gas_cost_usd=0.0,
+            value_after=self.snapshot.value,
+            binding_limits=(),
+            model_hash=self.forecast.model_hash,
+            note=note,
+        )
+        if target is None:
+            return plan
+        symbols = tuple(asset.symbol for asset in self.snapshot.assets)
+        return replace(
+            plan,
+            binding_limits=binding_limits(target.answer, self.frame, symbols, self.traded),
+            gain_bound=max(0.0, target.bound - self._idle),
+        )
+
+
+def _normalised(values: FloatArray) -> tuple[float, ...]:
+    total = values.sum()
+    return tuple((values / total).tolist())
