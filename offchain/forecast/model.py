@@ -10,8 +10,9 @@ import numpy as np
 from eth_utils.crypto import keccak
 from numpy.typing import NDArray
 
-from offchain.errors import PlimsollError
 from offchain.forecast.covariance import annual_covariance
+from offchain.forecast.errors import ForecastError
+from offchain.forecast.expected import expected_returns
 from offchain.forecast.forecast import Forecast
 from offchain.forecast.returns import simple_returns
 from offchain.mandate import Mandate
@@ -23,35 +24,6 @@ FloatArray = NDArray[np.float64]
 YEAR_SECONDS = 365 * 86_400
 MIN_RETURNS = 30
 """Fewest returns a covariance is estimated from, besides two for each asset."""
-
-
-class ForecastError(PlimsollError):
-    """A history that no forecast can be made from."""
-
-
-def implied_returns(covariance: FloatArray, benchmark: FloatArray, risk_aversion: float) -> FloatArray:
-    r"""Expected returns under which the benchmark is the mean-variance optimum.
-
-    .. math:: \mu = \gamma \Sigma w_b
-
-    the reverse optimisation of Black and Litterman, "Global portfolio optimization" (1992).
-
-    Parameters
-    ----------
-    covariance
-        Shape (n, n), per year.
-    benchmark
-        Shape (n,), fractions of value.
-    risk_aversion
-        The mandate's.
-
-    Returns
-    -------
-    FloatArray
-        Shape (n,), per year.
-    """
-    returns: FloatArray = risk_aversion * covariance @ benchmark
-    return returns
 
 
 def make_forecast(snapshot: Snapshot, history: PriceHistory, mandate: Mandate) -> Forecast:
@@ -70,9 +42,17 @@ def make_forecast(snapshot: Snapshot, history: PriceHistory, mandate: Mandate) -
     """
     prices, step = _window(snapshot, history, mandate)
     objective = mandate.objective
-    covariance = annual_covariance(simple_returns(prices), objective.covariance, YEAR_SECONDS / step)
-    benchmark = np.array(mandate.benchmark_weights)
-    expected = implied_returns(covariance, benchmark, objective.risk_aversion)
+    returns, rows_per_year = simple_returns(prices), YEAR_SECONDS / step
+    covariance = annual_covariance(returns, objective.covariance, rows_per_year, objective.horizon_days)
+    expected = expected_returns(
+        objective.returns,
+        returns,
+        covariance,
+        np.array(mandate.benchmark_weights),
+        objective.risk_aversion,
+        mandate.symbols,
+        rows_per_year,
+    )
     return Forecast(
         symbols=history.symbols,
         horizon_days=objective.horizon_days,

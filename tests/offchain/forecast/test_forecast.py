@@ -12,7 +12,8 @@ import pytest
 from Crypto.Hash import keccak
 
 from offchain.forecast import Forecast, ForecastError, make_forecast
-from offchain.forecast.model import MIN_RETURNS, implied_returns, model_hash
+from offchain.forecast.expected import implied_returns
+from offchain.forecast.model import MIN_RETURNS, model_hash
 from offchain.mandate import Mandate, load_mandate
 from offchain.market.history import PriceHistory
 from offchain.market.snapshot import AssetState, Block, BreakerState, Snapshot, VaultState
