@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Concentrated liquidity: constant products between edges of price."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offchain.route.curves.response import Response
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LadderCurve:
+    """Liquidity that is constant between edges, none outside them.
+
+    Attributes
+    ----------
+    root
+        Square root of the present price, token1 for one token0 in base units.
+    roots
+        Shape (edges,): square-root prices of the edges, rising.
+    liquidity
+        Shape (edges,): between an edge and the next; 0 at the last.
+    gained0, gained1
+        Shape (edges,): what the pool gains of its tokens, net of fee, on the way from the present
+        price to the edge; one of the two is negative.
+    current
+        Edge at or below the present price, in [0, edges - 2].
+    keep0, keep1
+        What the fee leaves of an input of token0 and of token1.
+    """
+
+    root: float
+    roots: FloatArray
+    liquidity: FloatArray
+    gained0: FloatArray
+    gained1: FloatArray
+    current: int
+    keep0: float
+    keep1: float
+
+    @classmethod
+    def build(cls, root: float, roots: FloatArray, liquidity: FloatArray, keep0: float, keep1: float) -> LadderCurve:
+        """Sum the way from the present price to every edge.
+
+        A price outside the edges moves to the nearest: there is nothing to trade in between.
+        """
+        if len(roots) < 2:
+            none = np.zeros(0)
+            return cls(root, none, none, none, none, 0, keep0, keep1)
+        root = min(max(root, float(roots[0])), float(roots[-1]))
+        current = min(max(int(np.searchsorted(roots, root, side="right")) - 1, 0), len(roots) - 2)
+        low, high = roots[:-1], roots[1:]
+        first = liquidity[:-1] * (1 / low - 1 / high)
+        second = liquidity[:-1] * (high - low)
+        gained0, gained1 = np.zeros(len(roots)), np.zeros(len(roots))
+        here = liquidity[current]
+        # Downwards the pool gains token0, upwards token1.
+        down0, down1 = here * (1 / low[current] - 1 / root), -here * (root - low[current])
+        gained0[: current + 1] = down0 + np.concatenate([np.cumsum(first[:current][::-1])[::-1], [0.0]])
+        gained1[: current + 1] = down1 - np.concatenate([np.cumsum(second[:current][::-1])[::-1], [0.0]])
+        up0, up1 = -here * (1 / root - 1 / high[current]), here * (high[current] - root)
+        gained0[current + 1 :] = up0 - np.concatenate([[0.0], np.cumsum(first[current + 1 :])])
+        gained1[current + 1 :] = up1 + np.concatenate([[0.0], np.cumsum(second[current + 1 :])])
+        return cls(root, roots, np.append(liquidity[:-1], 0.0), gained0, gained1, current, keep0, keep1)
+
+    @property
+    def tradable(self) -> bool:
+        """Whether there is any liquidity."""
+        return len(self.roots) >= 2 and bool(np.any(self.liquidity > 0)) and self.keep0 > 0 and self.keep1 > 0
+
+    def pay(self, sold: int, bought: int, amounts: FloatArray) -> FloatArray:
+        """Output of each input, any shape; where the liquidity ends, what there is."""
+        wanted = np.asarray(amounts, np.float64) * (self.keep0 if sold == 0 else self.keep1)
+        if not self.tradable:
+            return np.zeros_like(wanted)
+        here = self.current
+        if sold == 0:
+            taken = np.concatenate([[0.0], self.gained0[: here + 1][::-1]])
+            paid = np.concatenate([[0.0], -self.gained1[: here + 1][::-1]])
+            starts = np.concatenate([[self.root], self.roots[: here + 1][::-1]])
+            depth = np.append(self.liquidity[: here + 1][::-1], 0.0)
+        else:
+            taken = np.concatenate([[0.0], self.gained1[here + 1 :]])
+            paid = np.concatenate([[0.0], -self.gained0[here + 1 :]])
+            starts = np.concatenate([[self.root], self.roots[here + 1 :]])
+            depth = self.liquidity[here:]
+        # The last rung at which the sum is still below: gaps take nothing, so skip them.
+        rung = np.searchsorted(taken, wanted, side="right") - 1
+        rest, root, liquid = wanted - taken[rung], starts[rung], depth[rung]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            if sold == 0:
+                after = 1 / (1 / root + rest / liquid)
+                more = liquid * (root - after)
+            else:
+                after = root + rest / liquid
+                more = liquid * (1 / root - 1 / after)
+        result: FloatArray = paid[rung] + np.where(liquid > 0, more, 0.0)
+        return result
+
+    def respond(self, prices: Sequence[float]) -> Response:
+        """Best trade at outside prices: one more unit would pay just them, after the fee."""
+        if not self.tradable:
+            return Response((0.0, 0.0), 0.0)
+        price0, price1 = prices
+        ratio = math.sqrt(price0 / price1)
+        floor, ceiling = ratio / math.sqrt(self.keep0), ratio * math.sqrt(self.keep1)
+        if floor < self.root:
+            gained0, gained1, liquidity = self._gained(floor)
+            return Response((-gained0 / self.keep0, -gained1), price1 * liquidity * floor / 2)
+        if ceiling > self.root:
+            gained0, gained1, liquidity = self._gained(ceiling)
+            return Response((-gained0, -gained1 / self.keep1), price0 * liquidity / ceiling / 2)
+        return Response((0.0, 0.0), 0.0)
+
+    def _gained(self, root: float) -> tuple[float, float, float]:
+        """What the pool has gained when its price has moved there, and the liquidity there."""
+        rung = int(np.searchsorted(self.roots, root, side="right")) - 1
+        if rung < 0:
+            return float(self.gained0[0]), float(self.gained1[0]), 0.0
+        if rung > len(self.roots) - 2:
+            return float(self.gained0[-1]), float(self.gained1[-1]), 0.0
+        liquidity = float(self.liquidity[rung])
+        if rung == self.current:
+            start, base0, base1 = self.root, 0.0, 0.0
+        else:
+            nearest = rung + 1 if rung < self.current else rung
+            start = float(self.roots[nearest])
+            base0, base1 = float(self.gained0[nearest]), float(self.gained1[nearest])
+        return base0 + liquidity * (1 / root - 1 / start), base1 + liquidity * (root - start), liquidity
