@@ -2,7 +2,8 @@
 """Vaults to play with; whatever a test does to one is undone after it.
 
 ``world`` has no shareholder yet, ``funded`` has alice's million dollars in base asset,
-``invested`` holds its benchmark weights. ``hostile`` is a funded vault over tokens that
+``invested`` holds its benchmark weights, and its pools stand
+at the oracle's prices. ``hostile`` is a funded vault over tokens that
 misbehave on demand.
 """
 
@@ -33,6 +34,7 @@ def _invested() -> World:
     world = World.deploy()
     world.deposit("alice", usdc(1_000_000))
     world.invest()
+    world.trade_market_to(exact=True)
     world.evm.mine()
     return world
 

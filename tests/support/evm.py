@@ -11,9 +11,9 @@ can afford thousands of transactions. `Evm` is the chain, `Contract` an address 
     weth.events("Transfer")                             # of the last transaction, decoded
     with evm.rolled_back(): ...                         # undone at the end of the block
 
-What it is not: there is no mempool, nobody pays for gas, nonces do not count, and every
-account or slot is warm once touched, so gas figures are too low. pyrevm 0.3.7 runs the cancun
-rules whichever fork it is told; newer rules are tested on anvil.
+What it is not: there is no mempool, nobody pays for gas and the base fee is 0, nonces do not
+count, and every account or slot is warm once touched, so gas figures are too low. pyrevm 0.3.7
+runs the cancun rules whichever fork it is told; base fees and newer rules are tested on anvil.
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ from offchain.sandbox.state import saved_state
 from offchain.settle.development import ROLES, development_address
 
 GAS = 30_000_000
-GWEI = 10**9
 BLOCK_SECONDS = 12
 ERROR_STRING = bytes.fromhex("08c379a0")
 PANIC = bytes.fromhex("4e487b71")
@@ -86,7 +85,6 @@ class Mark:
     checkpoint: Any
     number: int
     timestamp: int
-    base_fee: int
     patches: int
     deployments: int
 
@@ -101,7 +99,7 @@ class Evm:
 
     Attributes
     ----------
-    number, timestamp, base_fee
+    number, timestamp
         Of the block in which the next transaction runs; set them at will.
     gas_used
         By the last transaction; everything touched before counts as warm.
@@ -109,7 +107,7 @@ class Evm:
 
     def __init__(self, chain_id: int = 1) -> None:
         self._evm = EVM(env=Env(cfg=CfgEnv(chain_id=chain_id)), spec_id="CANCUN")
-        self._number, self._timestamp, self._base_fee = 1, 1, GWEI
+        self._number, self._timestamp = 1, 1
         self._stale_block = True
         self.gas_used = 0
         self.logs: list[Any] = []
@@ -130,7 +128,6 @@ class Evm:
         head = state["block"]
         evm.number = int(head["number"], 16) + 1
         evm.timestamp = int(head["timestamp"], 16) + BLOCK_SECONDS
-        evm.base_fee = int(head["basefee"])
         return evm
 
     @property
@@ -150,15 +147,6 @@ class Evm:
     @timestamp.setter
     def timestamp(self, timestamp: int) -> None:
         self._timestamp, self._stale_block = timestamp, True
-
-    @property
-    def base_fee(self) -> int:
-        """Wei per gas."""
-        return self._base_fee
-
-    @base_fee.setter
-    def base_fee(self, base_fee: int) -> None:
-        self._base_fee, self._stale_block = base_fee, True
 
     def mine(self, seconds: int = BLOCK_SECONDS, blocks: int | None = None) -> None:
         """Let time pass; a block each twelve seconds, at least one, unless told otherwise."""
@@ -211,8 +199,7 @@ class Evm:
 
     def snapshot(self) -> Mark:
         """Remember state and block."""
-        block = self._number, self._timestamp, self._base_fee
-        return Mark(self._evm.snapshot(), *block, len(self._patches), len(self._deployed))
+        return Mark(self._evm.snapshot(), self._number, self._timestamp, len(self._patches), len(self._deployed))
 
     def revert(self, mark: Mark) -> None:
         """Go back; the mark and every later one are used up."""
@@ -222,7 +209,7 @@ class Evm:
         while len(self._patches) > mark.patches:
             address, code = self._patches.pop()
             self._put_code(address, b"" if address in undone else code)
-        self.number, self.timestamp, self.base_fee = mark.number, mark.timestamp, mark.base_fee
+        self.number, self.timestamp = mark.number, mark.timestamp
 
     @contextmanager
     def rolled_back(self) -> Iterator[None]:
@@ -240,9 +227,7 @@ class Evm:
 
     def _set_block(self) -> None:
         if self._stale_block:
-            self._evm.set_block_env(
-                BlockEnv(number=self._number, timestamp=self._timestamp, basefee=self._base_fee, gas_limit=2 * GAS)
-            )
+            self._evm.set_block_env(BlockEnv(number=self._number, timestamp=self._timestamp, gas_limit=2 * GAS))
             self._stale_block = False
 
 
