@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from offchain.web.record import RunRecord
 
-SEED = 7
+SEED = 43
 
 
 def demo(
@@ -33,6 +33,7 @@ def demo(
     import time
     from dataclasses import asdict
 
+    import structlog
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -55,20 +56,23 @@ def demo(
     with (out / "keeper.log").open("w") as log, bar:
         configure_logs(log)
         task = bar.add_task("days", total=days)
-        record = play(story, bar.console.print, lambda day: bar.update(task, completed=day))
+        try:
+            record = play(story, bar.console.print, lambda day: bar.update(task, completed=day))
+        finally:
+            structlog.reset_defaults()
     report, summary = out / "report.html", out / "summary.json"
     write_report(record, report)
     write_summary(record, summary)
     seconds = time.monotonic() - started
     if as_json:
-        paths = {"report": str(report), "summary": str(summary), "journal": str(out / "journal.sqlite")}
+        paths = {"report": str(report), "summary": str(summary), "journal": str(story.journal)}
         typer.echo(json.dumps({"totals": asdict(totals(record)), "seconds": round(seconds, 1), **paths}, indent=2))
         return
     for line in closing_words(record):
         typer.echo(line)
     typer.echo(f"Report   {report}")
     typer.echo(f"Summary  {summary}")
-    typer.echo(f"Journal  {out / 'journal.sqlite'} (plimsoll replay checks that its plans can be repeated)")
+    typer.echo(f"Journal  {story.journal} (plimsoll replay checks that its plans can be repeated)")
     typer.echo(f"Took {seconds:.0f} s.")
 
 
@@ -77,7 +81,7 @@ def prepare(out: Path) -> None:
     import shutil
 
     out.mkdir(parents=True, exist_ok=True)
-    for name in ("journal.sqlite", "rounds.sqlite", "report.html", "summary.json"):
+    for name in ("journal.sqlite", "report.html", "summary.json"):
         for path in out.glob(f"{name}*"):
             path.unlink()
     shutil.rmtree(out / "deployments", ignore_errors=True)

@@ -63,6 +63,11 @@ class Story:
     prices: Path | None
     out: Path
 
+    @property
+    def journal(self) -> Path:
+        """File of the keeper's journal."""
+        return self.out / "journal.sqlite"
+
     def path(self) -> PricePath:
         """The prices it runs on; a simulated path has one crash."""
         if self.days < LEAST_DAYS:
@@ -121,7 +126,7 @@ class _Run:
         total = sum(dollars for _, dollars in DEPOSITS)
         self.tell(f"ape run deposit: {', '.join(role for role, _ in DEPOSITS)} pay in ${total:,}")
         with Voyage(
-            self.sandbox, deployed["vault"], mandate, path, seed=self.story.seed, folder=self.story.out
+            self.sandbox, deployed["vault"], mandate, path, seed=self.story.seed, journal=self.story.journal
         ) as voyage:
             log = Log(voyage, first_block)
             for role, answer in paid_in:
@@ -155,8 +160,8 @@ class _Run:
     def _everybody_leaves(self, voyage: Voyage, log: Log) -> None:
         for role, _ in DEPOSITS:
             if role not in (LEAVES_EARLY, STAYS_LAST):
-                left = self._leave(voyage, log, role, "max", in_kind=False)
-                if left["shares_left"] != "0":
+                halted = voyage.snapshot().vault.breaker is BreakerState.HALTED
+                if halted or self._leave(voyage, log, role, "max", in_kind=False)["shares_left"] != "0":
                     self._leave(voyage, log, role, "all", in_kind=True)
         self._leave(voyage, log, STAYS_LAST, "all", in_kind=True)
 

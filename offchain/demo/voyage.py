@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Self
 
 from offchain.keeper.journal import Journal
 from offchain.keeper.keeper import Keeper, KeeperSettings
-from offchain.keeper.open import open_signers
 from offchain.keeper.report import TickReport
 from offchain.mandate import Mandate
 from offchain.market.history import HistoryReader
@@ -32,6 +32,7 @@ from offchain.sandbox.mempool import Watch
 from offchain.sandbox.paths import PricePath
 from offchain.sandbox.sandwich import SandwichBot
 from offchain.sandbox.standup import Sandbox
+from offchain.settle.accounts import open_keyfile
 
 
 class Voyage:
@@ -49,8 +50,8 @@ class Voyage:
         Is moved in time so that it begins at the chain's clock.
     seed
         Of the market's flow and of the base fee.
-    folder
-        For the journal and the cached feed rounds.
+    journal
+        File of the keeper's journal.
 
     Attributes
     ----------
@@ -63,7 +64,7 @@ class Voyage:
     """
 
     def __init__(
-        self, sandbox: Sandbox, vault: str, mandate: Mandate, path: PricePath, *, seed: int, folder: Path
+        self, sandbox: Sandbox, vault: str, mandate: Mandate, path: PricePath, *, seed: int, journal: Path
     ) -> None:
         self.sandbox, self.vault, self.mandate = sandbox, vault, mandate
         self._stack = ExitStack()
@@ -76,18 +77,16 @@ class Voyage:
             ahead = AheadOfUs(MarketMaker.of_the_market(sandbox.chain), watch, seed + 2)
         self._producer.participants.append(ahead)
         self.client = self._stack.enter_context(NodeClient(sandbox.rpc_url))
-        self.keeper = self._open_keeper(folder)
+        self.keeper = self._open_keeper(journal)
         self.keeper.recover()
 
-    def _open_keeper(self, folder: Path) -> Keeper:
-        folder.mkdir(parents=True, exist_ok=True)
-        passphrase = folder / "passphrase"
-        passphrase.write_text(PASSWORD)
-        payer, signer = open_signers(keyfile("keeper"), keyfile("optimizer"), passphrase)
-        journal = Journal.open(folder / "journal.sqlite", chain_id=self.mandate.chain_id, vault=self.vault)
+    def _open_keeper(self, journal_file: Path) -> Keeper:
+        payer, signer = (open_keyfile(keyfile(role), PASSWORD) for role in ("keeper", "optimizer"))
+        journal = Journal.open(journal_file, chain_id=self.mandate.chain_id, vault=self.vault)
         self._stack.enter_context(journal)
-        cache = RoundCache(folder)
-        self._stack.callback(cache.close)
+        # Of this chain nobody will ask again.
+        rounds = RoundCache(Path(self._stack.enter_context(TemporaryDirectory(prefix="plimsoll-rounds-"))))
+        self._stack.callback(rounds.close)
         return Keeper(
             self.client,
             self.vault,
@@ -97,7 +96,7 @@ class Voyage:
             journal=journal,
             settings=KeeperSettings(poll_seconds=0.0),
             pause=self.mine,
-            history_reader=HistoryReader(self.client, self.mandate, cache),
+            history_reader=HistoryReader(self.client, self.mandate, rounds),
         )
 
     def __enter__(self) -> Self:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from offchain.demo.voyage import Voyage
-from offchain.keeper.logs import configure_logs
 from offchain.keeper.report import TickReport
 from offchain.sandbox.prices_file import load_path
 from offchain.sandbox.simulator import continued_from_the_sandbox
@@ -112,13 +112,17 @@ def journey(
     ether = path.series("ETH")
     assert 1 - ether.min() / ether[0] > days.falls
     folder: Path = tmp_path_factory.mktemp("days")
-    with sandbox_node.fork() as fork, (folder / "keeper.log").open("w") as log:
-        configure_logs(log)
+    with sandbox_node.fork() as fork, structlog.testing.capture_logs():
         vault = deploy_vault(fork)
         vault.deposit("alice", 600_000 * 10**6)
         vault.deposit("bob", 400_000 * 10**6)
         with Voyage(
-            fork, vault.address, vault.file_mandate, continued_from_the_sandbox(path), seed=11, folder=folder
+            fork,
+            vault.address,
+            vault.file_mandate,
+            continued_from_the_sandbox(path),
+            seed=11,
+            journal=folder / "journal.sqlite",
         ) as voyage:
             yield sail(voyage, Journey(Chain(vault)))
 
