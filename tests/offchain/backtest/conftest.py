@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Made-up markets for the blue-chip mandate, small enough to run many of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from offchain.backtest import (
+    BacktestRun,
+    BacktestSettings,
+    Flow,
+    MarketPath,
+    ModelledLiquidity,
+    default_pools,
+    fit_to_prices,
+    run_backtest,
+)
+from offchain.mandate import Mandate, load_mandate
+
+MANDATE = Path(__file__).parents[3] / "mandates" / "blue-chip.yaml"
+DAY = 86_400
+START = 1_700_006_400
+"""A midnight."""
+
+
+@dataclass(frozen=True)
+class Market:
+    """Correlated random walks of ETH, BTC and LINK under a mandate of USDC, WETH, WBTC, LINK, wstETH."""
+
+    mandate: Mandate
+    days: int = 90
+    step: int = DAY
+    seed: int = 5
+    volatility: float = 0.6
+
+    def path(self, **changes: Any) -> MarketPath:
+        rng = np.random.default_rng(self.seed)
+        rows = self.days * DAY // self.step + 1
+        common, own = rng.standard_normal((rows, 1)), rng.standard_normal((rows, 3))
+        scale = self.volatility * np.sqrt(self.step / (365 * DAY))
+        returns = scale * (0.8 * common + 0.6 * own)
+        returns[0] = 0.0
+        risky = np.array([3000.0, 60_000.0, 15.0]) * np.exp(np.cumsum(returns, axis=0))
+        times = START + self.step * np.arange(rows, dtype=np.int64)
+        ratio = 1.17 * (1 + 0.03 * (times - START) / (365 * DAY))
+        prices = np.column_stack([np.ones(rows), risky, risky[:, 0] * ratio])
+        ratios = np.ones((rows, 5))
+        ratios[:, 4] = ratio
+        fees = np.full(rows, 10 * 10**9, dtype=np.int64)
+        return replace(MarketPath(self.mandate.symbols, times, prices, ratios, risky[:, 0], fees), **changes)
+
+    def run(
+        self, path: MarketPath | None = None, settings: BacktestSettings | None = None, flow: Flow = Flow.CENTRED,
+        **options: Any,
+    ) -> BacktestRun:  # fmt: skip
+        path = path or self.path()
+        mandate, _ = fit_to_prices(self.mandate, path)
+        liquidity = ModelledLiquidity(mandate, default_pools(mandate), flow)
+        return run_backtest(mandate, path, liquidity, settings, **options)
+
+
+@pytest.fixture(scope="session")
+def mandate() -> Mandate:
+    return load_mandate(MANDATE)
+
+
+@pytest.fixture(scope="session")
+def market(mandate: Mandate) -> Market:
+    """Ninety days in daily steps."""
+    return Market(mandate)
+
+
+@pytest.fixture(scope="session")
+def base_run(market: Market) -> BacktestRun:
+    """One ordinary run, to look at."""
+    return market.run()
