@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""bind, and who may ask a mandate to judge: one vault, the first, for ever."""
+
+from __future__ import annotations
+
+import pytest
+
+from offchain.settle.deployment import plan_deployment
+from offchain.settle.development import development_address, sandbox_deployer
+from tests.contracts.mandate.conftest import VAULT, Judge, deploy_mandate, loose_limits
+from tests.support.contracts import DEPLOYABLE, compiled
+from tests.support.evm import Evm, address_of, reverts
+from tests.support.vaults import default_roles
+from tests.support.world import ONE, World, blue_chip, deploy_plan
+
+
+def test_the_first_is_the_vault(evm: Evm) -> None:
+    mandate = deploy_mandate(evm, loose_limits())
+    mandate.bind(2, sender=VAULT)
+    assert mandate.vault() == development_address(VAULT)
+
+
+@pytest.mark.parametrize("role", [VAULT, "attacker", "owner"])
+def test_there_is_no_second(judge: Judge, role: str) -> None:
+    with reverts("mandate: bound"):
+        judge.mandate.bind(2, sender=role)
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_not_a_vault_of_other_assets(evm: Evm, count: int) -> None:
+    with reverts("mandate: other assets"):
+        deploy_mandate(evm, loose_limits()).bind(count, sender=VAULT)
+
+
+def test_a_mandate_bound_by_a_front_runner_gets_no_vault(world: World) -> None:
+    """All he can do is make the deployer choose another salt: no vault ever listens to his mandate."""
+    code = {name: compiled(name).bytecode for name in DEPLOYABLE}
+    plan = plan_deployment(blue_chip(), default_roles(), code, sandbox_deployer(), salt=b"another")
+    for creation in (plan.oracle, plan.mandate):
+        world.evm.call(address_of("owner"), plan.deployer, bytes.fromhex(creation.transaction_data[2:]))
+    mandate = world.mandate.__class__(world.evm, plan.mandate.address, world.mandate.abi)
+    mandate.bind(5, sender="attacker")
+    with reverts(""):
+        # The deployer proxy hides the reason, which is "mandate: bound".
+        world.evm.call(address_of("owner"), plan.deployer, bytes.fromhex(plan.vault.transaction_data[2:]))
+    assert world.evm.code(plan.vault.address) == b""
+
+
+def test_creating_a_vault_for_its_deployer_changes_nothing(world: World) -> None:
+    """CREATE2: whoever sends the creation, the vault is the same and binds the same mandate."""
+    code = {name: compiled(name).bytecode for name in DEPLOYABLE}
+    plan = plan_deployment(blue_chip(), default_roles(), code, sandbox_deployer(), salt=b"third")
+    vault, mandate, _ = deploy_plan(world.evm, plan, sender="attacker")
+    assert mandate.vault() == vault.address
+    assert mandate.owner() == development_address("owner")
+
+
+@pytest.mark.parametrize("role", ["owner", "curator", "optimizer", "attacker"])
+def test_only_the_vault_asks_for_judgement(judge: Judge, role: str) -> None:
+    arguments = {
+        "judge": ("optimizer", judge.mandate.mandate_hash(), [1, 1], [1, 1], 0, ONE, ONE),
+        "enter": (ONE, ONE, True),
+        "leave": (ONE,),
+    }
+    for name, values in arguments.items():
+        with reverts("mandate: not the vault"):
+            getattr(judge.mandate, name)(*values, sender=role)
