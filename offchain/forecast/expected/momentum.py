@@ -45,7 +45,9 @@ def momentum_scores(returns: FloatArray, lookback: int, skip: int = 0) -> FloatA
 
 
 def momentum_returns(prior: FloatArray, covariance: FloatArray, scores: FloatArray, strength: float) -> FloatArray:
-    r"""Prior, tilted: :math:`\mu_i = \pi_i + k \sigma_i s_i`, after Grinold, "Alpha is volatility times IC times score".
+    r"""Prior, tilted by volatility times score, after Grinold, "Alpha is volatility times IC times score" (1994).
+
+    .. math:: \mu_i = \pi_i + k \sigma_i s_i
 
     Parameters
     ----------
