@@ -84,13 +84,10 @@ def test_block_length_of_an_autoregression(slope: float) -> None:
     assert found.circular == pytest.approx(found.stationary * 1.5 ** (1 / 3))
 
 
-def test_block_length_agrees_with_arch() -> None:
-    from arch.bootstrap import optimal_block_length
-
-    series = autoregression(2_000, 0.6, 8)
-    theirs = optimal_block_length(series)
-    # They count the first quiet lag as loud.
-    assert block_length(series).stationary == pytest.approx(float(theirs["stationary"].iloc[0]), rel=0.2)
+def test_block_length_is_near_that_of_arch() -> None:
+    # arch 7.2's optimal_block_length gives 23.19 and 26.55 for this series; it counts the first quiet lag as loud.
+    found = block_length(autoregression(2_000, 0.6, 8))
+    assert (found.stationary, found.circular) == pytest.approx((23.19, 26.55), rel=0.1)
 
 
 def test_block_length_without_dependence_is_short() -> None:
