@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -195,7 +195,7 @@ class Hmm:
         )
 
 
-def regime_summary(fit: HmmFit, rows_per_year: float) -> list[Mapping[str, float]]:
+def regime_summary(fit: HmmFit, rows_per_year: float) -> Sequence[Mapping[str, float]]:
     """One mapping a state, calm first: mean and volatility per year, long-run share, mean duration in rows."""
     out = []
     for k, covariance in enumerate(fit.covariances):
@@ -230,7 +230,8 @@ def _log_density(distance: FloatArray, log_det: float, n: int, nu: float) -> Flo
     if math.isinf(nu):
         return -0.5 * (n * math.log(2.0 * math.pi) + log_det + distance)
     constant = math.lgamma(0.5 * (nu + n)) - math.lgamma(0.5 * nu) - 0.5 * (n * math.log(math.pi * nu) + log_det)
-    return constant - 0.5 * (nu + n) * np.log1p(distance / nu)
+    density: FloatArray = constant - 0.5 * (nu + n) * np.log1p(distance / nu)
+    return density
 
 
 def _degrees(old: float, n: int, mean: float) -> float:
