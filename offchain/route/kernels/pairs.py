@@ -104,21 +104,19 @@ def _edge_above(roots: FloatArray, current: int, top: int, after: float) -> int:
 
 @compiled
 def linear_trade(rows: LinearRows, k: int, log0: float, log1: float) -> Trade:
-    """Elastic fixed rate at log prices: exact but for the elasticity, which `linear_surplus` leaves out."""
+    """Elastic fixed rate: each further unit pays 1 / slope less in log price, until the limit."""
     gain = log1 + rows.log_rate[k] - log0
-    slope = rows.slope[k]
+    slope, rate = rows.slope[k], math.exp(rows.log_rate[k])
     if gain > 0.0:
-        limit, weight = rows.limit_first[k], slope
-        sold = slope * gain
-        if sold >= limit:
-            sold, weight = limit, 0.0
-        return -sold, sold * math.exp(rows.log_rate[k]), weight * math.exp(log0)
+        end = rows.limit_first[k] / slope
+        weight = slope * math.exp(log0) if gain < end else 0.0
+        gain = min(gain, end)
+        return -slope * gain, -slope * math.expm1(-gain) * rate, weight
     if gain < 0.0:
-        limit, weight = rows.limit_second[k], slope
-        bought = -slope * gain
-        if bought >= limit:
-            bought, weight = limit, 0.0
-        return bought, -bought * math.exp(rows.log_rate[k]), weight * math.exp(log0)
+        end = rows.limit_second[k] / slope
+        weight = slope * rate * math.exp(log1) if -gain < end else 0.0
+        gain = max(gain, -end)
+        return -slope * math.expm1(gain), slope * gain * rate, weight
     return 0.0, 0.0, 0.0
 
 
