@@ -54,11 +54,11 @@ def drawdowns(returns: ArrayLike, *, compounded: bool = True) -> FloatArray:
     if compounded:
         grown = wealth(returns)
         peak = np.maximum.accumulate(grown)
-        fall: FloatArray = (1.0 - grown / peak)[1:]
-        return fall
+        fall: FloatArray = 1.0 - grown / peak
+        return fall[1:]
     total = np.concatenate([[0.0], np.cumsum(as_series(returns))])
-    fall = (np.maximum.accumulate(total) - total)[1:]
-    return fall
+    behind: FloatArray = np.maximum.accumulate(total) - total
+    return behind[1:]
 
 
 def max_drawdown(returns: ArrayLike) -> Drawdown:

@@ -66,10 +66,10 @@ class ParetoTail:
     def quantile(self, exceedance: FloatArray) -> FloatArray:
         """Return losses whose probability of being exceeded, given they are beyond the threshold, is given."""
         if abs(self.shape) < 1e-9:
-            loss: FloatArray = self.threshold - self.scale * np.log(exceedance)
-            return loss
-        loss = self.threshold + self.scale / self.shape * np.expm1(-self.shape * np.log(exceedance))
-        return loss
+            excess: FloatArray = -self.scale * np.log(exceedance)
+        else:
+            excess = self.scale / self.shape * np.expm1(-self.shape * np.log(exceedance))
+        return self.threshold + excess
 
 
 def fit_pareto(returns: ArrayLike, *, threshold_level: float = 0.9) -> ParetoTail:
