@@ -126,7 +126,7 @@ def best_target(
         value = objective.value(frame.weights + change) - objective.penalty * frame.standing(change)
         if best is None or value > best_value:
             best_value = value
-            change = _tidied(answer.change / max(1.0, overspent), change)
+            change = _tidied(answer.change / max(1.0, overspent), change, prices)
             change[frame.floor == frame.ceiling] = 0.0
             best = Target(change, prices, bound, answer)
         if bound - best_value <= GAP * (1 + objective.penalty / PENALTY_SCALE):
@@ -162,9 +162,12 @@ def _ask(
         return flow.change, flow.prices
 
 
-def _tidied(wanted: FloatArray, filled: FloatArray) -> FloatArray:
-    """The wish where the pools meet it, else what they fill; what is no change to speak of is none."""
+def _tidied(wanted: FloatArray, filled: FloatArray, prices: FloatArray) -> FloatArray:
+    """The wish where the pools meet it, else what they fill; what is no change to speak of is none.
+
+    The base asset pays for the difference at the pools' prices.
+    """
     change = np.where(np.abs(wanted - filled) < _MET, wanted, filled)
-    change[0] = filled[0]
     change[np.abs(change) < _NOTHING] = 0.0
+    change[0] = filled[0] - prices[1:] @ (change - filled)[1:]
     return change

@@ -180,9 +180,7 @@ def settle(snapshot: Snapshot, plan: Plan) -> Snapshot:
             states.append(replace(state, reserve0=pool.reserve0, reserve1=pool.reserve1))
         else:
             assert isinstance(pool, UniswapV3Pool)
-            states.append(
-                replace(state, sqrt_price_x96=pool.sqrt_price_x96, tick=pool.tick, liquidity=pool.liquidity)
-            )
+            states.append(replace(state, sqrt_price_x96=pool.sqrt_price_x96, tick=pool.tick, liquidity=pool.liquidity))
     assets = tuple(replace(asset, balance=held) for asset, held in zip(snapshot.assets, holdings, strict=True))
     before = limits.values([asset.balance for asset in snapshot.assets], [asset.price for asset in assets])
     now = limits.values(holdings, [asset.price for asset in assets])
