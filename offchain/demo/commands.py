@@ -31,7 +31,6 @@ def demo(
     """
     import json
     import time
-    from dataclasses import asdict
 
     import structlog
     from rich.console import Console
@@ -39,8 +38,8 @@ def demo(
 
     from offchain.demo.story import Story, play
     from offchain.keeper.logs import configure_logs
-    from offchain.web.record import totals
     from offchain.web.report import write_report
+    from offchain.web.summary import summary as summary_of
     from offchain.web.summary import write_summary
 
     started = time.monotonic()
@@ -66,7 +65,9 @@ def demo(
     seconds = time.monotonic() - started
     if as_json:
         paths = {"report": str(report), "summary": str(summary), "journal": str(story.journal)}
-        typer.echo(json.dumps({"totals": asdict(totals(record)), "seconds": round(seconds, 1), **paths}, indent=2))
+        typer.echo(
+            json.dumps({"totals": summary_of(record)["totals"], "seconds": round(seconds, 1), **paths}, indent=2)
+        )
         return
     for line in closing_words(record):
         typer.echo(line)

@@ -15,6 +15,7 @@ from offchain.errors import PlimsollError
 from offchain.mandate import load_mandate
 from offchain.market.snapshot import BreakerState
 from offchain.sandbox.anvil import PROJECT
+from offchain.sandbox.blocks import BLOCK_SECONDS
 from offchain.sandbox.paths import PricePath
 from offchain.sandbox.prices_file import load_path
 from offchain.sandbox.simulator import Crash, continued_from_the_sandbox, simulate
@@ -101,6 +102,8 @@ def play(story: Story, tell: Tell, progress: Progress) -> RunRecord:
     """
     path = story.path()
     with launch() as below, below.fork() as sandbox:
+        # Otherwise blocks carry the machine's time while the scripts run, and no two runs are the same.
+        sandbox.rpc.call("anvil_setBlockTimestampInterval", BLOCK_SECONDS)
         scripts = ApeScripts(story.out / "deployments", host=sandbox.rpc_url)
         tell(f"A sandbox stands: chain id 1, {len(sandbox.pools)} pools, {len(sandbox.feeds)} feeds.")
         return _Run(story, sandbox, scripts, tell, progress).whole(path)
@@ -113,6 +116,8 @@ class _Run:
     scripts: ApeScripts
     tell: Tell
     progress: Progress
+    bot_came: int | None = None
+    """Block from which on the bot could read the mempool."""
 
     def whole(self, path: PricePath) -> RunRecord:
         mandate = load_mandate(MANDATE)
@@ -144,6 +149,7 @@ class _Run:
         early_has_left = False
         while not voyage.ended and voyage.driver.time < end:
             if voyage.driver.time - start >= (end - start) / 2 and voyage.let_the_bot_in():
+                self.bot_came = int(self.sandbox.rpc.call("eth_blockNumber"), 16)
                 self.tell("The sandwich bot reads the mempool from here on.")
             voyage.market()
             voyage.guard()
@@ -181,7 +187,15 @@ class _Run:
             subtitle=f"{self.story.days:g} days of {source} on mainnet in a box",
             chain=deployment_name(self.sandbox.rpc),
             seed=self.story.seed,
-            notes=NOTES,
+            notes=(*NOTES, self._about_the_bot(log)),
+        )
+
+    def _about_the_bot(self, log: Log) -> str:
+        read = sum(one.block >= self.bot_came for one in log.settlements) if self.bot_came is not None else 0
+        attacked = sum(one.attacker_profit_usd is not None for one in log.settlements)
+        return (
+            f"In the second half a bot read {read} settlements before they were mined and attacked {attacked}: it does "
+            "when what the signed minimum outputs leave it is worth more than the pools' fees and the gas."
         )
 
 
@@ -190,5 +204,4 @@ NOTES = (
     "prices, other people's trades and the base fee are made up from the seed.",
     "The feeds of ETH, BTC and LINK write at least every four hours instead of every hour, so that sixty days take "
     "minutes; their deviation thresholds are mainnet's.",
-    "In the second half a bot sandwiches every settlement it can read and that pays.",
 )
