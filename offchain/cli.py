@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from offchain.backtest import commands as backtest_commands
 from offchain.demo import commands as demo_commands
 from offchain.errors import PlimsollError
 from offchain.keeper import commands as keeper_commands
@@ -42,6 +43,7 @@ app.command(
     epilog="Example: plimsoll plan --rpc http://127.0.0.1:8545 --vault 0x... --mandate mandates/blue-chip.yaml"
 )(keeper_commands.plan)
 app.command(epilog="Example: plimsoll replay journal.sqlite --json")(keeper_commands.replay)
+app.command(epilog=backtest_commands.EPILOG)(backtest_commands.backtest)
 app.add_typer(sandbox_commands.app, name="sandbox")
 app.command(epilog="Example: plimsoll demo --out out/demo")(demo_commands.demo)
 

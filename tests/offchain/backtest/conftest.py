@@ -10,16 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from offchain.backtest import (
-    BacktestRun,
-    BacktestSettings,
-    Flow,
-    MarketPath,
-    ModelledLiquidity,
-    default_pools,
-    fit_to_prices,
-    run_backtest,
-)
+from offchain.backtest.engine import fit_to_prices, run_backtest
+from offchain.backtest.liquidity import Flow, ModelledLiquidity
+from offchain.backtest.path import MarketPath
+from offchain.backtest.records import BacktestRun
+from offchain.backtest.settings import BacktestSettings
+from offchain.backtest.venues import default_pools
 from offchain.mandate import Mandate, load_mandate
 
 MANDATE = Path(__file__).parents[3] / "mandates" / "blue-chip.yaml"

@@ -8,24 +8,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from offchain.backtest import (
-    AccountingError,
-    BacktestError,
-    BacktestRun,
-    BacktestSettings,
-    CapitalFlow,
-    EventKind,
-    FlowKind,
-    Interest,
-    MarketPath,
-    ModelledLiquidity,
-    default_pools,
-    fit_to_prices,
-)
 from offchain.backtest.books import Books
+from offchain.backtest.engine import fit_to_prices
+from offchain.backtest.errors import AccountingError, BacktestError
 from offchain.backtest.feeds import Oracle
 from offchain.backtest.leaks import find_leak
+from offchain.backtest.liquidity import ModelledLiquidity
+from offchain.backtest.path import MarketPath
+from offchain.backtest.records import BacktestRun, EventKind
+from offchain.backtest.settings import BacktestSettings, CapitalFlow, FlowKind, Interest
 from offchain.backtest.simulator import Simulator
+from offchain.backtest.venues import default_pools
 from offchain.market.history import PriceHistory
 from offchain.market.snapshot import BreakerState
 from tests.offchain.backtest.conftest import DAY, START, Market

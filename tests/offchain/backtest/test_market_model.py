@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from offchain.backtest import Flow, MarketPathError, ModelledLiquidity, PoolSpec, RecordedLiquidity
+from offchain.backtest.errors import MarketPathError
 from offchain.backtest.feeds import FeedRule, FeedStatus, Oracle, rounds
 from offchain.backtest.gas import load_base_fees
-from offchain.backtest.liquidity import CORRELATED, constant
+from offchain.backtest.liquidity import CORRELATED, Flow, ModelledLiquidity, PoolSpec, RecordedLiquidity, constant
 from offchain.backtest.path import path_from_prices
 from offchain.mandate import Mandate
 from offchain.risk.prices import load_prices

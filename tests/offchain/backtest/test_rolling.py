@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import sparse
 
-from offchain.backtest import BacktestError
+from offchain.backtest.errors import BacktestError
 from offchain.backtest.rolling import rolling_mean_variance
 from offchain.risk.arrays import RiskError
 

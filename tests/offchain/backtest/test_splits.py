@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from offchain.backtest import BacktestError
+from offchain.backtest.errors import BacktestError
 from offchain.backtest.splits import purged_folds, walk_forward
 
 HORIZON = 20
