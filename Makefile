@@ -37,6 +37,10 @@ test: setup ## All tests that need no root and no network
 test-all: setup ## Also the slow suites
 	@scripts/run_tests.sh --all
 
+.PHONY: chaos
+chaos: setup ## Kill the keeper 240 times over a simulated month; writes out/chaos.json
+	python -m tests.chaos
+
 .PHONY: lint
 lint: setup ## Formatting, lint, types, import order, NatSpec
 	ruff format --check offchain tests scripts

@@ -211,6 +211,15 @@ class Journal:
         rows = self._all(select(*columns).order_by(table.c.id.desc()).limit(1))
         return TickBlock(rows[0].block_number, rows[0].block_hash, rows[0].block_timestamp) if rows else None
 
+    def left_unsigned(self) -> bool:
+        """Whether the newest tick wanted to settle and the process ended, or its node failed, before it signed."""
+        table = schema.ticks
+        rows = self._all(select(table.c.id, table.c.decision).order_by(table.c.id.desc()).limit(1))
+        if not rows or rows[0].decision != Decision.SETTLE:
+            return False
+        orders = self._all(select(schema.orders).where(schema.orders.c.tick == rows[0].id))
+        return all(row.signature is None and row.state != State.REVERTED for row in orders)
+
     def tick_counts(self) -> dict[str, int]:
         """Number of ticks by decision."""
         statement = select(schema.ticks.c.decision, func.count().label("n")).group_by(schema.ticks.c.decision)

@@ -182,10 +182,14 @@ class Keeper:
         return self.follow(self.decide(head))
 
     def due(self, head: Block) -> bool:
-        """Whether nothing is under way and a new interval has begun, on the chain's clock, since the last tick."""
+        """Whether nothing is under way, and a new interval has begun on the chain's clock or the last tick was cut off.
+
+        A tick is cut off when the process ended, or its node failed, before its order was signed.
+        """
         interval = self.mandate.execution.interval_minutes * MINUTE
         last = self.journal.last_tick_block()
-        return (last is None or head.timestamp // interval > last.timestamp // interval) and self._dispatch.idle(head)
+        begun = last is None or head.timestamp // interval > last.timestamp // interval
+        return (begun or self.journal.left_unsigned()) and self._dispatch.idle(head)
 
     def on_block(self, head: Block) -> None:
         """Do for a new block all that is not deciding."""
@@ -213,6 +217,7 @@ class Keeper:
         Whatever makes planning impossible is a refusal, not an error; only a node that
         fails raises.
         """
+        self._dispatch.recover()
         try:
             check_fresh(head, self._max_head_age)
             snapshot = read_snapshot(self._client, self.vault, self.mandate, self._pools)

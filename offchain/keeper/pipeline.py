@@ -5,20 +5,22 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from offchain.allocate import make_plan
-from offchain.allocate.plan import Plan
-from offchain.forecast import make_forecast
 from offchain.mandate import Mandate
 from offchain.market.history import PriceHistory
 from offchain.market.snapshot import Snapshot
 
+if TYPE_CHECKING:
+    from offchain.allocate.plan import Plan
+
 
 def deliberate(snapshot: Snapshot, history: PriceHistory, mandate: Mandate) -> Plan:
     """Forecast and plan; the same arguments give the same plan, to the bit."""
+    # A keeper that comes back must first ask what became of its orders: the solvers can wait.
+    from offchain.allocate import make_plan
+    from offchain.forecast import make_forecast
+
     return make_plan(snapshot, make_forecast(snapshot, history, mandate), mandate)
 
 
@@ -28,6 +30,8 @@ def plan_to_json(plan: Plan) -> str:
 
 
 def _plain(value: Any) -> Any:
+    import numpy as np
+
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
     raise TypeError(f"a plan holds a {type(value).__name__}, which JSON does not know")

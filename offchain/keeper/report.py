@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from offchain.allocate.plan import Plan
 from offchain.keeper.records import Decision, OrderRecord
 from offchain.settle.order import Settlement
 from offchain.settle.reconcile import Outcome
+
+if TYPE_CHECKING:
+    from offchain.allocate.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
-from offchain.allocate.plan import Plan
+from typing import TYPE_CHECKING
+
 from offchain.errors import PlimsollError
 from offchain.mandate import Mandate
 from offchain.market.snapshot import Snapshot
 from offchain.settle.order import Leg, Order
+
+if TYPE_CHECKING:
+    from offchain.allocate.plan import Plan
 
 ONE_BPS = 10_000
 GWEI = 10**9

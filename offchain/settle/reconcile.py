@@ -5,13 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from offchain.allocate.plan import Plan
 from offchain.errors import PlimsollError
 from offchain.settle.calls import SETTLED, decode_settled, topic
 from offchain.settle.node import Node, Receipt
 from offchain.settle.order import Settlement
+
+if TYPE_CHECKING:
+    from offchain.allocate.plan import Plan
 
 ONE = 10**18
 ONE_BPS = 10_000

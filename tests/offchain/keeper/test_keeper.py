@@ -6,7 +6,7 @@ import pytest
 from eth_account import Account
 from sqlalchemy import update
 
-from offchain.keeper import schema
+from offchain.keeper import dispatch, schema
 from offchain.keeper.checks import KeeperRefusal
 from offchain.keeper.records import Decision
 from offchain.keeper.replay import replay
@@ -213,3 +213,20 @@ def test_replay_names_what_differs(stage, journal, keeper):
     (result,) = replay(journal)
 
     assert result.differences == ("gas_cost_usd",)
+
+
+def test_tick_whose_order_was_never_signed_is_due_again(stage, journal, keeper, monkeypatch):
+    def die(*_arguments, **_options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(dispatch, "sign_order", die)
+        with pytest.raises(KeyboardInterrupt):
+            keeper.decide(stage.node.head())
+    reborn = stage.keeper(journal)
+    reborn.recover()
+    assert reborn.due(stage.node.head())
+    reborn.tick()
+
+    assert [row.state for row in journal.orders()] == [State.CANCELLED, State.INCLUDED]
+    assert not reborn.due(stage.node.head())

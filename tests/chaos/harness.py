@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A vault in a moving market whose keeper keeps dying, and the books at the end."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import time
+from collections import deque
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from offchain.keeper.journal import Journal
+from offchain.keeper.records import Decision
+from offchain.keeper.states import State
+from offchain.sandbox.blocks import mining
+from offchain.sandbox.keys import PASSWORD, keyfile
+from offchain.sandbox.market_driver import MarketDriver
+from offchain.sandbox.simulator import simulate
+from offchain.sandbox.standup import Sandbox
+from offchain.settle.development import development_address
+from tests.chaos import worker
+from tests.chaos.audit import audit
+from tests.support.vaults import DeployedVault, deploy_vault
+
+MILLION = 10**12
+DAY = 86_400
+BLOCK_SECONDS = 0.12
+PATIENCE_SECONDS = 90.0
+PRELOADED = ["offchain.keeper.keeper", "offchain.keeper.commands", "offchain.allocate", "cvxpy", "tests.chaos.worker"]
+
+
+class ChaosFailed(AssertionError):
+    """The keeper did not get over something in time."""
+
+
+@dataclass(frozen=True)
+class Death:
+    """When to die: at a step of the journal, or `delay` seconds after it is decreed."""
+
+    step: str = ""
+    moment: str = ""
+    delay: float = 0.0
+
+    @property
+    def name(self) -> str:
+        return f"{self.step}, {self.moment}" if self.step else "at random"
+
+
+@dataclass
+class Result:
+    kills: int = 0
+    settled_twice: int = 0
+    lost: int = 0
+    journal_mismatches: int = 0
+    recovery_s_p50: float = 0.0
+    recovery_s_max: float = 0.0
+    days: float = 0.0
+    intents: int = 0
+    settlements: int = 0
+    cold_start: bool = True
+    seconds: float = 0.0
+    kills_at: dict[str, int] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+def schedule(kills: int, rng: random.Random) -> list[Death]:
+    """Every step before and after, again and again, with a fifth at random between."""
+    points = [Death(step, moment) for step in worker.STEPS for moment in worker.MOMENTS]
+    deaths: list[Death] = []
+    while len(deaths) < kills:
+        deaths += points if len(deaths) < len(points) else rng.sample(points, len(points))
+        deaths += [Death(delay=rng.uniform(0.0, 1.5)) for _ in range(len(points) // 4)]
+    return deaths[:kills]
+
+
+class Chaos:
+    """Runs the keeper of one vault and kills it.
+
+    Parameters
+    ----------
+    cold
+        Start each process from nothing, as an operator's supervisor does; otherwise from one
+        that has imported everything, which is quicker.
+    """
+
+    def __init__(self, sandbox: Sandbox, folder: Path, *, days: float, seed: int, cold: bool) -> None:
+        self.sandbox, self.folder, self.cold = sandbox, folder, cold
+        self.vault: DeployedVault = deploy_vault(sandbox)
+        sandbox.give("USDC", development_address("alice"), 3 * MILLION)
+        self.vault.deposit("alice", MILLION)
+        path = simulate(seed, days=days + 1)
+        sandbox.rpc.call("evm_setAutomine", False)
+        self.driver = MarketDriver(sandbox, path, seed)
+        self.interval = int(self.vault.file_mandate.execution.interval_minutes * 60)
+        self.journal_file = folder / "journal.sqlite"
+        self.armed = folder / "armed"
+        self.context: Any = multiprocessing.get_context("spawn" if cold else "forkserver")
+        if not cold:
+            self.context.set_forkserver_preload(PRELOADED)
+        self.process: Any = None
+        self.death: Death | None = None
+        self.kill_at = float("inf")
+        self.died_at: float | None = None
+        self.log = folder / "keeper-0.log"
+        self.recoveries: list[float] = []
+        self.killed: list[str] = []
+        self._mined_at = 0.0
+        self._bought = False
+
+    # Processes
+
+    def spawn(self) -> None:
+        self.log = self.folder / f"keeper-{len(self.killed)}.log"
+        options = {
+            "rpc": self.sandbox.rpc_url,
+            "vault": self.vault.address,
+            "mandate": self.vault.file,
+            "account": keyfile("keeper"),
+            "signer": keyfile("optimizer"),
+            "journal": self.journal_file,
+            "poll": 0.02,
+        }
+        arguments = ["keeper", "run", *(text for name, value in options.items() for text in (f"--{name}", str(value)))]
+        environment = {"PLIMSOLL_PASSPHRASE": PASSWORD, "PLIMSOLL_CACHE_DIR": str(self.folder / "cache")}
+        self.process = self.context.Process(target=worker.run, args=(arguments, self.armed, self.log, environment))
+        self.process.start()
+
+    def decree(self, death: Death) -> None:
+        self.death = death
+        if death.step:
+            partial = self.armed.with_suffix(".new")
+            partial.write_text(death.name)
+            partial.replace(self.armed)
+        else:
+            self.kill_at = time.monotonic() + death.delay
+
+    def pardon(self) -> Death | None:
+        self.armed.unlink(missing_ok=True)
+        self.kill_at = float("inf")
+        death, self.death = self.death, None
+        return death
+
+    def bury(self) -> None:
+        """Take note of a death, and start the next process."""
+        exit_code = self.process.exitcode
+        if exit_code != -9:
+            raise ChaosFailed(f"the keeper ended by itself with {exit_code}: {self.log.read_text()[-2000:]}")
+        death = self.pardon()
+        self.killed.append(death.name if death else "at random")
+        self.died_at = time.monotonic()
+        self.process.close()
+        self.spawn()
+
+    def has_started(self) -> bool:
+        return self.log.exists() and '"started"' in self.log.read_text()
+
+    def stop(self) -> None:
+        if self.process is not None and self.process.is_alive():
+            self.process.terminate()
+            self.process.join(20)
+            if self.process.is_alive():
+                self.process.kill()
+                self.process.join()
+
+    # The world
+
+    def next_interval(self) -> None:
+        """Let the market move, and somebody come or go so that there is something to do."""
+        self.driver.step(self.interval)
+        with mining(self.sandbox.chain, automatic=True):
+            shares = self.vault.vault.functions.balanceOf(development_address("alice")).call()
+            if self._bought:
+                alice = development_address("alice")
+                self.vault.send("alice", self.vault.vault.functions.redeem(shares // 20, alice, alice))
+            else:
+                self.vault.deposit("alice", MILLION // 20)
+        self._bought = not self._bought
+
+    def mine(self) -> None:
+        if time.monotonic() - self._mined_at > BLOCK_SECONDS:
+            self.sandbox.rpc.call("evm_mine")
+            self._mined_at = time.monotonic()
+
+    def at_rest(self) -> bool:
+        """Whether this interval's intent came to its end and nothing waits."""
+        if not self.journal_file.exists() or not self.has_started():
+            return False
+        with Journal.read(self.journal_file) as journal:
+            head = int(self.sandbox.rpc.call("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
+            last = journal.last_tick()
+            if last is None or last.block_timestamp // self.interval < head // self.interval:
+                return False
+            orders = journal.orders()
+            mine = [row for row in orders if row.tick == last.id]
+            unfinished = last.decision is Decision.SETTLE and all(
+                row.state is State.CANCELLED and row.signature is None for row in mine
+            )
+            waiting = journal.unresolved_transactions(development_address("keeper"))
+            return not (unfinished or waiting or journal.open_orders() or journal.unsigned_orders())
+
+    def live(self, deaths: deque[Death], budget: int) -> None:
+        """Go through one interval with so many deaths at most."""
+        self.next_interval()
+        deadline = time.monotonic() + PATIENCE_SECONDS * (1 + budget)
+        if self.process is None:
+            self.spawn()
+        while True:
+            if self.death is None and deaths and budget:
+                budget -= 1
+                self.decree(deaths.popleft())
+            if time.monotonic() > self.kill_at and self.process.is_alive():
+                self.process.kill()
+                self.process.join()
+            if not self.process.is_alive():
+                self.bury()
+            if self.died_at is not None and self.has_started():
+                self.recoveries.append(time.monotonic() - self.died_at)
+                self.died_at = None
+            self.mine()
+            if self.at_rest() and self.kill_at == float("inf"):
+                break
+            if time.monotonic() > deadline:
+                raise ChaosFailed(f"no rest in time: {self.log.read_text()[-3000:]}")
+            time.sleep(0.01)
+        if (left := self.pardon()) is not None:
+            deaths.appendleft(left)  # the vault held still, so this step did not come
+
+    def sail(self, intervals: int, deaths: list[Death]) -> Result:
+        """Live through so many intervals of the mandate, with the deaths spread over them."""
+        began = time.monotonic()
+        waiting, interval = deque(deaths), 0
+        try:
+            while interval < intervals or waiting:
+                left = max(1, intervals - interval)
+                self.live(waiting, -(-len(waiting) // left))
+                interval += 1
+                if self.driver.ended:
+                    break
+        finally:
+            self.stop()
+        with Journal.read(self.journal_file) as journal:
+            found = audit(journal, self.vault, development_address("keeper"), self.interval)
+        counted = {name: self.killed.count(name) for name in dict.fromkeys(self.killed)}
+        return Result(
+            kills=len(self.killed),
+            settled_twice=len(found.settled_twice),
+            lost=len(found.lost),
+            journal_mismatches=len(found.mismatches),
+            recovery_s_p50=round(median(self.recoveries), 3),
+            recovery_s_max=round(max(self.recoveries), 3),
+            days=round(interval * self.interval / DAY, 2),
+            intents=found.intents,
+            settlements=found.settlements,
+            cold_start=self.cold,
+            seconds=round(time.monotonic() - began, 1),
+            kills_at=counted,
+            problems=[*found.settled_twice, *found.lost, *found.mismatches],
+        )
+
+
+def run_chaos(
+    sandbox: Sandbox, folder: Path, *, intervals: int, kills: int, seed: int = 7, cold: bool = True
+) -> Result:
+    """Kill a keeper at least `kills` times over so many intervals on a sandbox of one's own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    days = intervals / 6 + 1
+    chaos = Chaos(sandbox, folder, days=days, seed=seed, cold=cold)
+    return chaos.sail(intervals, schedule(kills, random.Random(seed)))
+
+
+def as_json(result: Result) -> dict[str, Any]:
+    return asdict(result) | {"cpus": os.cpu_count()}
