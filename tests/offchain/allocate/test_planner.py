@@ -62,6 +62,15 @@ def test_there_is_a_region_without_trade_and_it_grows_with_gas(vaults: Any, mand
     assert sum(decisions[200.0]) < sum(decisions[1.0])
 
 
+def test_a_gain_below_the_mandates_threshold_is_left(vaults: Any, mandate: Any) -> None:
+    snapshot = vaults.snapshot(_shifted(0.08))
+    gain = make_plan(snapshot, vaults.forecast(), mandate).gain
+    for factor, trades in ((0.99, True), (1.01, False)):
+        picky = mandate.execution.model_copy(update={"min_improvement_bps": gain * 1e4 * factor})
+        plan = make_plan(snapshot, vaults.forecast(), mandate.model_copy(update={"execution": picky}))
+        assert plan.trades is trades
+
+
 def test_the_gain_is_the_utility_gained_less_gas(vaults: Any, mandate: Any) -> None:
     snapshot, forecast = vaults.snapshot(_shifted(0.08)), vaults.forecast()
     plan = make_plan(snapshot, forecast, mandate)
