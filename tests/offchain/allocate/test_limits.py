@@ -48,7 +48,7 @@ def _allowed(before: list[int], after: list[int], limits: VaultLimits) -> bool:
 def test_the_weight_rule_is_what_the_sentence_says() -> None:
     random = Random(1)
     verdicts = {True: 0, False: 0}
-    for _ in range(20_000):
+    for _ in range(8_000):
         before = [random.randint(0, 40) for _ in range(3)]
         after = [max(0, b + random.choice((0, 0, -3, -1, 1, 3, 10))) for b in before]
         if not sum(before) or not sum(after):
@@ -56,7 +56,7 @@ def test_the_weight_rule_is_what_the_sentence_says() -> None:
         allowed = _allowed(before, after, THREE)
         assert (weight_refusal(before, after, THREE) is None) == allowed
         verdicts[allowed] += 1
-    assert min(verdicts.values()) > 1000
+    assert min(verdicts.values()) > 500
 
 
 def test_standing_still_outside_is_refused() -> None:

@@ -99,8 +99,8 @@ def test_the_contract_refuses_what_the_checks_refuse_for_the_same_reason(vaults:
             _, reason = attempt(lambda mandate=mandate, given=arguments: mandate.judge(*given, sender=VAULT))
             assert reason == (expected[0].rule if expected else None)
             seen[reason] += 1
-    assert seen[None] >= 5
-    assert seen["limits: weight"] >= 5
+    assert seen.total() > 250
+    assert seen[None] > 0
 
 
 def test_every_rule_has_been_met(vaults: Any) -> None:
