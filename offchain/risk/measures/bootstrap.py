@@ -91,41 +91,46 @@ def block_length(returns: ArrayLike) -> BlockLength:
     return BlockLength(best(2.0 * level**2), best(4.0 / 3.0 * level**2))
 
 
-def block_indices(size: int, samples: int, block: float, *, kind: Kind = "stationary", seed: int = 0) -> IntArray:
+def block_indices(
+    size: int, samples: int, block: float, *, kind: Kind = "stationary", length: int | None = None, seed: int = 0
+) -> IntArray:
     """Draw positions of resamples.
 
     Parameters
     ----------
     size
-        T, the length of the sample and of each resample.
+        T, the length of the sample.
     samples
         How many.
     block
         Length of blocks; the mean of a geometric distribution for the stationary kind (Politis and Romano 1994),
         rounded to a whole number for the circular one (Politis and Romano 1992).
+    length
+        Of each resample; T by default.
     seed
         The same arguments give the same positions.
 
     Returns
     -------
     IntArray
-        Shape (samples, T), between 0 and T - 1; blocks wrap around the end.
+        Shape (samples, length), between 0 and T - 1; blocks wrap around the end.
 
     Raises
     ------
     RiskError
         When a length is below one.
     """
-    if size < 1 or samples < 1 or block < 1.0:
+    long = size if length is None else length
+    if min(size, samples, long) < 1 or block < 1.0:
         raise RiskError(f"sample of {size}, {samples} resamples, blocks of {block}: each must be at least one")
     rng = np.random.default_rng(seed)
     if kind == "stationary":
-        fresh = rng.random((samples, size)) < 1.0 / block
+        fresh = rng.random((samples, long)) < 1.0 / block
     else:
-        fresh = np.broadcast_to(np.arange(size) % max(1, round(block)) == 0, (samples, size)).copy()
+        fresh = np.broadcast_to(np.arange(long) % max(1, round(block)) == 0, (samples, long)).copy()
     fresh[:, 0] = True
-    starts = rng.integers(0, size, (samples, size))
-    numbers = np.arange(size)
+    starts = rng.integers(0, size, (samples, long))
+    numbers = np.arange(long)
     began = np.maximum.accumulate(np.where(fresh, numbers, 0), axis=1)
     positions: IntArray = (np.take_along_axis(starts, began, axis=1) + numbers - began) % size
     return positions
