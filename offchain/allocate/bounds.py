@@ -111,7 +111,7 @@ def limits_in_force(snapshot: Snapshot, mandate: Mandate) -> VaultLimits:
     return limits
 
 
-def frame(snapshot: Snapshot, limits: VaultLimits, traded: Sequence[bool]) -> Frame:
+def compile_frame(snapshot: Snapshot, limits: VaultLimits, traded: Sequence[bool]) -> Frame:
     """Compile the limits for one snapshot.
 
     Parameters

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from offchain.allocate.bounds import Frame, frame, limits_in_force
+from offchain.allocate.bounds import Frame, compile_frame, limits_in_force
 from offchain.allocate.errors import MismatchError
 from offchain.allocate.explain import BUDGETS, binding_limits, in_words
 from offchain.allocate.joint import Target, best_target
@@ -124,7 +124,7 @@ class _Planner:
 
     @cached_property
     def frame(self) -> Frame:
-        return frame(self.snapshot, self.limits, self.traded)
+        return compile_frame(self.snapshot, self.limits, self.traded)
 
     @cached_property
     def gas(self) -> GasPrice:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from offchain.allocate.bounds import DRIFT_MARGIN, LOSS_SHARE, TURNOVER_SHARE, frame, limits_in_force
+from offchain.allocate.bounds import DRIFT_MARGIN, LOSS_SHARE, TURNOVER_SHARE, compile_frame, limits_in_force
 from offchain.allocate.errors import InfeasibleError
 from offchain.market.snapshot import BreakerState, Snapshot
 
@@ -17,7 +17,7 @@ def _with_limits(snapshot: Snapshot, **limits: Any) -> Snapshot:
 
 
 def test_bounds_keep_a_margin_inside_the_limits(vaults: Any, mandate: Any) -> None:
-    compiled = frame(vaults.snapshot(), mandate.vault_limits, ALL)
+    compiled = compile_frame(vaults.snapshot(), mandate.vault_limits, ALL)
     low, high = (
         np.array(b) / 1e4 for b in (mandate.vault_limits.min_weights_bps, mandate.vault_limits.max_weights_bps)
     )
@@ -27,7 +27,7 @@ def test_bounds_keep_a_margin_inside_the_limits(vaults: Any, mandate: Any) -> No
 
 
 def test_a_weight_between_margin_and_limit_may_stay(vaults: Any, mandate: Any) -> None:
-    compiled = frame(vaults.snapshot((0.15, 0.4495, 0.2505, 0.05, 0.1)), mandate.vault_limits, ALL)
+    compiled = compile_frame(vaults.snapshot((0.15, 0.4495, 0.2505, 0.05, 0.1)), mandate.vault_limits, ALL)
     assert compiled.weights[1] < compiled.upper[1] < 0.45
 
 
@@ -37,13 +37,13 @@ def test_narrow_bands_keep_room(vaults: Any, mandate: Any) -> None:
         min_weights_bps=(2000, 3000, 2700, 800, 1499),
         max_weights_bps=(2001, 3000, 2700, 800, 1500),
     )
-    compiled = frame(vaults.snapshot(), limits, ALL)
+    compiled = compile_frame(vaults.snapshot(), limits, ALL)
     assert np.all(compiled.lower <= compiled.upper)
     assert compiled.lower.sum() <= 1 <= compiled.upper.sum() + 1e-12
 
 
 def test_the_excess_measures_todays_violations(vaults: Any, mandate: Any) -> None:
-    compiled = frame(vaults.snapshot((1, 0, 0, 0, 0)), mandate.vault_limits, ALL)
+    compiled = compile_frame(vaults.snapshot((1, 0, 0, 0, 0)), mandate.vault_limits, ALL)
     assert compiled.violated
     assert compiled.excess_upper[0] == pytest.approx(0.5 + DRIFT_MARGIN)
     assert compiled.excess_lower[1] == pytest.approx(0.15 + DRIFT_MARGIN)
@@ -54,22 +54,24 @@ def test_the_excess_measures_todays_violations(vaults: Any, mandate: Any) -> Non
 
 def test_budgets_are_what_is_left_with_a_margin(vaults: Any, mandate: Any) -> None:
     snapshot = vaults.snapshot(loss_level=60 * 10**14, turnover_level=3 * 10**17)
-    compiled = frame(snapshot, mandate.vault_limits, ALL)
+    compiled = compile_frame(snapshot, mandate.vault_limits, ALL)
     assert compiled.loss == pytest.approx(0.004 * LOSS_SHARE)
     assert compiled.turnover == pytest.approx(0.7 * TURNOVER_SHARE)
-    overfull = frame(vaults.snapshot(turnover_level=2 * 10**18), mandate.vault_limits, ALL)
+    overfull = compile_frame(vaults.snapshot(turnover_level=2 * 10**18), mandate.vault_limits, ALL)
     assert overfull.turnover == 0
 
 
 def test_while_reducing_nothing_but_the_base_asset_may_rise(vaults: Any, mandate: Any) -> None:
-    compiled = frame(vaults.snapshot(breaker=BreakerState.REDUCE_ONLY), mandate.vault_limits, ALL)
+    compiled = compile_frame(vaults.snapshot(breaker=BreakerState.REDUCE_ONLY), mandate.vault_limits, ALL)
     assert compiled.ceiling.tolist() == [1, 0, 0, 0, 0]
     assert compiled.lower[1:].tolist() == [0, 0, 0, 0]
     assert compiled.upper[0] == 1
 
 
 def test_what_no_pool_trades_stands_still(vaults: Any, mandate: Any) -> None:
-    compiled = frame(vaults.snapshot((0.5, 0.3, 0.2, 0, 0)), mandate.vault_limits, (True, True, True, True, False))
+    compiled = compile_frame(
+        vaults.snapshot((0.5, 0.3, 0.2, 0, 0)), mandate.vault_limits, (True, True, True, True, False)
+    )
     assert (compiled.floor[4], compiled.ceiling[4], compiled.lower[4]) == (0, 0, 0)
 
 

@@ -6,7 +6,7 @@ import cvxpy as cp
 import numpy as np
 import pytest
 
-from offchain.allocate.bounds import Frame, frame
+from offchain.allocate.bounds import Frame, compile_frame
 from offchain.allocate.joint import GAP, best_target
 from offchain.allocate.objective import mean_variance
 from offchain.allocate.program import Objective
@@ -69,7 +69,7 @@ def test_it_finds_the_optimum_of_the_program_with_the_pools_inside(make_vaults: 
     for seed in range(8):
         weights = np.array(mandate.benchmark_weights) * np.exp([random.gauss(0, 0.2) for _ in range(5)])
         snapshot = vaults.snapshot(tuple(np.clip(weights, 0.06, 0.4)), value=10 ** random.uniform(5, 7), seed=seed)
-        limits = frame(snapshot, mandate.vault_limits, (True,) * 5)
+        limits = compile_frame(snapshot, mandate.vault_limits, (True,) * 5)
         if limits.violated:
             continue
         pools, units = pools_from_states(snapshot.pools), _units(snapshot)
@@ -84,7 +84,7 @@ def test_it_finds_the_optimum_of_the_program_with_the_pools_inside(make_vaults: 
 def test_the_bound_ends_the_search_where_nothing_can_pay(vaults: Any, mandate: Any) -> None:
     snapshot = vaults.snapshot()
     objective = mean_variance(vaults.forecast(), mandate.objective.risk_aversion)
-    limits = frame(snapshot, mandate.vault_limits, (True,) * 5)
+    limits = compile_frame(snapshot, mandate.vault_limits, (True,) * 5)
     idle = objective.value(limits.weights)
     target = best_target(pools_from_states(snapshot.pools), _units(snapshot), limits, objective, idle + 1e-5)
     assert target.change is None
