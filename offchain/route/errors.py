@@ -14,6 +14,10 @@ class InvalidPoolError(RouteError):
     """A pool state that no chain can hold."""
 
 
+class UnsupportedPoolError(RouteError):
+    """A pool whose quotes cannot be known in advance, such as one with hooks."""
+
+
 class InvalidAmountError(RouteError):
     """An amount or a price that is negative, zero where it may not be, or not finite."""
 

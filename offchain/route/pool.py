@@ -4,29 +4,61 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, Self
 
 from offchain.market.snapshot import PoolState, UniswapV2State
+from offchain.route.curves import Curve
+from offchain.route.kind import PoolKind
 from offchain.route.leg import Venue
 from offchain.route.swap import Response, Swap
 from offchain.route.uniswap_v2 import UniswapV2Pool
 from offchain.route.uniswap_v3 import UniswapV3Pool
 
 
-class Pool(Protocol):
-    """One immutable state of a pool of two tokens, exact to the wei.
+class AnyPool(Protocol):
+    """One immutable state of a pool of two or more tokens, exact to the wei.
 
-    A new kind of pool is one class with these members and a line in `pool_from_state`.
-    Tokens are indices into the snapshot's assets, amounts are base units.
+    A new kind of pool is one class with these members. Tokens are indices into the asker's list,
+    amounts are base units; `token_out` may be left out where the pool has two tokens.
+    """
+
+    @property
+    def kind(self) -> PoolKind:
+        """What it is."""
+
+    @property
+    def address(self) -> str:
+        """Where it lives, or what identifies it."""
+
+    @property
+    def tokens(self) -> tuple[int, ...]:
+        """What it trades, each for each."""
+
+    def quote_in(self, token_in: int, amount_in: int, token_out: int | None = None) -> int:
+        """Output of an exact input."""
+
+    def quote_out(self, token_in: int, amount_out: int, token_out: int | None = None) -> int:
+        """Input of an exact output."""
+
+    def swap(self, token_in: int, amount_in: int, token_out: int | None = None) -> Swap[Self]:
+        """Exact-input swap and the state it leaves behind."""
+
+    def marginal_price(self, token_in: int, token_out: int | None = None) -> float:
+        """Base units out per base unit in of an infinitesimal input, after the fee."""
+
+    def curve(self) -> Curve:
+        """The pool in floats: vectorised quotes, best trades at given prices, a row of the searches' tables."""
+
+
+class Pool(AnyPool, Protocol):
+    """A pool of two tokens that the vault itself can call.
+
+    A new one needs a line in `pool_from_state`; tokens are indices into the snapshot's assets.
     """
 
     @property
     def venue(self) -> Venue:
         """How the vault calls it."""
-
-    @property
-    def address(self) -> str:
-        """Where it lives."""
 
     @property
     def token0(self) -> int:
@@ -39,18 +71,6 @@ class Pool(Protocol):
     @property
     def fee_ppm(self) -> int:
         """Fee tier as a leg names it; 0 where the venue has one fee only."""
-
-    def quote_in(self, token_in: int, amount_in: int) -> int:
-        """Output of an exact input."""
-
-    def quote_out(self, token_in: int, amount_out: int) -> int:
-        """Input of an exact output."""
-
-    def swap(self, token_in: int, amount_in: int) -> Swap[Pool]:
-        """Exact-input swap and the state it leaves behind."""
-
-    def marginal_price(self, token_in: int) -> float:
-        """Base units out per base unit in of an infinitesimal input, after the fee."""
 
     def respond(self, price0: float, price1: float) -> Response:
         """Best trade at the given prices per base unit, in floats."""

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a pool says about one swap: exactly in integers, or approximately for a search."""
+"""What a pool says about one swap, and the checks that all kinds of pools share."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from offchain.route.curves.response import Response
 from offchain.route.errors import InvalidAmountError, UnknownTokenError
+
+__all__ = ["Response", "Swap", "check_amount", "find_pair", "is_zero_for_one"]
 
 PoolT_co = TypeVar("PoolT_co", covariant=True)
 
@@ -21,34 +25,39 @@ class Swap(Generic[PoolT_co]):
     after: PoolT_co
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
-    """What trades best against one pool at given token prices, in floats.
-
-    Amounts are the trader's net changes in base units: one negative, one positive, or both
-    zero when the prices lie inside the pool's fee band.
-    """
-
-    amount0: float
-    amount1: float
-    curvature: float
-    """Value moved per unit of log price, in the numeraire of the prices; positive also inside
-    the fee band, where it is that of the nearest trade."""
-
-
-def is_zero_for_one(pool: str, token0: int, token1: int, token_in: int) -> bool:
-    """Whether selling `token_in` sells the pool's token0.
+def is_zero_for_one(pool: str, token0: int, token1: int, token_in: int, token_out: int | None = None) -> bool:
+    """Whether selling `token_in`, for `token_out` where it is named, sells the pool's token0.
 
     Raises
     ------
     UnknownTokenError
         The pool does not trade the token.
     """
-    if token_in == token0:
+    if token_in == token0 and token_out in (None, token1):
         return True
-    if token_in == token1:
+    if token_in == token1 and token_out in (None, token0):
         return False
-    raise UnknownTokenError(f"pool {pool} trades tokens {token0} and {token1}, not {token_in}")
+    wrong = token_in if token_in not in (token0, token1) else token_out
+    raise UnknownTokenError(f"pool {pool} trades tokens {token0} and {token1}, not {wrong}")
+
+
+def find_pair(pool: str, tokens: Sequence[int], token_in: int, token_out: int | None) -> tuple[int, int]:
+    """Places of the two tokens in a pool of several; `token_out` may be left out where there are two.
+
+    Raises
+    ------
+    UnknownTokenError
+        The pool does not trade one of them, or has several to choose from.
+    """
+    if token_out is None and len(tokens) == 2 and token_in in tokens:
+        place = tokens.index(token_in)
+        return place, 1 - place
+    for token in (token_in, token_out):
+        if token not in tokens:
+            raise UnknownTokenError(f"pool {pool} trades tokens {', '.join(map(str, tokens))}, not {token}")
+    if token_in == token_out:
+        raise UnknownTokenError(f"pool {pool} cannot trade token {token_in} for itself")
+    return tokens.index(token_in), tokens.index(token_out)
 
 
 def check_amount(amount: int) -> None:
