@@ -69,9 +69,7 @@ class Thief:
             return None
         moved = amount * prices[i] / ONE / value
         self.set_price(sell, buy, 1 - loss / moved)
-        settled, self.refusal = attempt(
-            lambda: world.settle([world.leg(sell, buy, amount, FEE)], relayer="attacker")
-        )
+        settled, self.refusal = attempt(lambda: world.settle([world.leg(sell, buy, amount, FEE)], relayer="attacker"))
         return settled
 
     def set_price(self, sell: str, buy: str, quality: float) -> None:

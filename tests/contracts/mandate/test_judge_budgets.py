@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from fractions import Fraction
 from functools import partial
-from itertools import combinations_with_replacement
 
 import pytest
 from hypothesis import HealthCheck, given, note, settings
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.contracts.mandate.conftest import Judge, deploy_judge, loose_limits
 from tests.support.evm import Evm, attempt, reverts
+from tests.support.reference import Windows
 from tests.support.world import BPS, DAY, ONE
 
 V = 10**24
@@ -81,7 +81,7 @@ def test_many_small_losses_under_a_per_trade_cap(evm: Evm) -> None:
 
 
 @pytest.mark.parametrize("clock", [0, 1, DAY - 1, 7 * DAY - 1, 365 * DAY - 1])
-def test_a_budget_has_no_clock_boundary(evm: Evm, clock: int) -> None:
+def test_a_budget_that_resets_at_a_clock_boundary(evm: Evm, clock: int) -> None:
     """Spent just before any boundary of the calendar, it is still spent just after it."""
     evm.timestamp = 1_704_067_200 + clock
     judge = deploy_judge(evm, loose_limits(2, loss_capacity_bps=100, loss_refill_bps_per_day=24))
@@ -91,7 +91,7 @@ def test_a_budget_has_no_clock_boundary(evm: Evm, clock: int) -> None:
         lose(judge, BPS)
 
 
-def test_leaks_at_its_rate_wherever_the_day_begins(evm: Evm) -> None:
+def test_a_rate_limit_keyed_by_timestamp_modulo_period(evm: Evm) -> None:
     judge = deploy_judge(evm, loose_limits(2, loss_capacity_bps=100, loss_refill_bps_per_day=24))
     lose(judge, 100 * BPS)
     evm.timestamp += 3600
@@ -186,21 +186,22 @@ def test_any_window_costs_at_most_capacity_and_refill(
         turnover_capacity_bps=capacity,
         turnover_refill_bps_per_day=refill,
     )
-    charged: dict[str, list[tuple[int, int]]] = {"loss": [], "turnover": []}
+    windows = {"loss": Windows(), "turnover": Windows()}
     levels = {"loss": Fraction(0), "turnover": Fraction(0)}
-    rates: list[tuple[int, int]] = []
     with evm.rolled_back():
         judge = deploy_judge(evm, limits)
-        rates.append((evm.timestamp, limits.loss_refill_bps_per_day))
+        for window in windows.values():
+            window.set_rate(evm.timestamp, refill)
         for kind, amount, wait in steps:
             evm.timestamp += wait
-            rate = Fraction(rates[-1][1] * BPS, DAY)
+            rate = Fraction(refill * BPS, DAY)
             levels = {name: max(Fraction(0), level - rate * wait) for name, level in levels.items()}
             if kind == "tighten":
-                refill_now = rates[-1][1] * 2 // 3
-                limits = limits._replace(loss_refill_bps_per_day=refill_now, turnover_refill_bps_per_day=refill_now)
+                refill = refill * 2 // 3
+                limits = limits._replace(loss_refill_bps_per_day=refill, turnover_refill_bps_per_day=refill)
                 judge.mandate.set_limits(limits, sender="curator")
-                rates.append((evm.timestamp, refill_now))
+                for window in windows.values():
+                    window.set_rate(evm.timestamp, refill)
                 continue
             outcome, reason = attempt(partial(lose if kind == "loss" else turn, judge, amount))
             if outcome is None:
@@ -210,21 +211,9 @@ def test_any_window_costs_at_most_capacity_and_refill(
                 slack = 4 * len(steps) + 4
                 assert max(levels["loss"] * (kind == "loss"), levels["turnover"]) + amount > capacity * BPS - slack
                 continue
-            for name in ("loss", "turnover"):
-                if outcome[name]:
-                    charged[name].append((evm.timestamp, outcome[name]))
+            for name, window in windows.items():
+                window.charge(evm.timestamp, outcome[name], capacity)
                 levels[name] += outcome[name]
                 assert levels[name] <= outcome[f"{name}_level"] <= levels[name] + 2 * len(steps) + 2
-        for name in ("loss", "turnover"):
-            for (start, _), (end, _) in combinations_with_replacement(charged[name], 2):
-                total = sum(amount for at, amount in charged[name] if start <= at <= end)
-                assert total <= capacity * BPS + _refilled(rates, start, end)
-
-
-def _refilled(rates: list[tuple[int, int]], start: int, end: int) -> Fraction:
-    """What leaks between two times at rates that changed on the way."""
-    total = Fraction(0)
-    for i, (since, rate) in enumerate(rates):
-        until = rates[i + 1][0] if i + 1 < len(rates) else end
-        total += Fraction(rate * BPS * max(0, min(until, end) - max(since, start)), DAY)
-    return total
+        for window in windows.values():
+            window.check()

@@ -3,46 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from fractions import Fraction
-
 import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from tests.contracts.mandate.conftest import deploy_judge, loose_limits
 from tests.support.evm import Evm, attempt, reverts
+from tests.support.reference import inside_or_closer, weight_violations
 from tests.support.world import ONE
-
-Values = Sequence[int]
-Bounds = Sequence[tuple[int, int]]
-
-
-def inside_or_closer(before: Values, after: Values, bounds: Bounds, reduce_only: bool) -> bool:
-    """Promise 3, read literally.
-
-    Every weight inside; or every violation existed before on the same side and is no larger,
-    and at least one is strictly smaller. When only reducing, the base asset has no upper bound
-    and the others no lower one.
-    """
-    violations = [_violations(values, bounds, reduce_only) for values in (before, after)]
-    if all(violation == 0 for violation in violations[1]):
-        return True
-    for was, now in zip(*violations, strict=True):
-        if now != 0 and (was * now <= 0 or abs(now) > abs(was)):
-            return False
-    return any(abs(now) < abs(was) for was, now in zip(*violations, strict=True))
-
-
-def _violations(values: Values, bounds: Bounds, reduce_only: bool) -> list[Fraction]:
-    """How far each weight is outside: negative below, positive above."""
-    total, found = sum(values), []
-    for i, (value, (low, high)) in enumerate(zip(values, bounds, strict=True)):
-        weight = Fraction(value, total)
-        lowest = Fraction(0 if reduce_only and i > 0 else low, 10_000)
-        highest = Fraction(10_000 if reduce_only and i == 0 else high, 10_000)
-        found.append(min(weight - lowest, Fraction(0)) or max(weight - highest, Fraction(0)))
-    return found
 
 
 @st.composite
@@ -83,7 +51,7 @@ def test_agrees_with_exact_arithmetic(
             judge.mandate.guardian_trip(1, sender="guardian")
         expected = inside_or_closer(before, after, bounds, reduce_only)
         _, reason = attempt(lambda: judge(before, after))
-        event(reason or ("closer" if _violations(after, bounds, reduce_only) != [0] * len(bounds) else "inside"))
+        event(reason or ("closer" if weight_violations(after, bounds, reduce_only) != [0] * len(bounds) else "inside"))
         # The turnover bucket has a ceiling of its own.
         assert reason in ("turnover: exhausted", None if expected else "limits: weight")
 

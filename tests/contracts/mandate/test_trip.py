@@ -97,7 +97,7 @@ def test_the_thresholds_are_exact(funded: World, cents: int) -> None:
         assert reason == ("breaker: no condition" if expected == ACTIVE else None)
 
 
-def test_the_peak_is_per_share_not_of_total_assets(invested: World) -> None:
+def test_a_high_water_mark_on_total_assets_instead_of_per_share(invested: World) -> None:
     """Nine tenths of the money leaves: no drawdown."""
     peak = invested.mandate.peak()
     invested.leave_in_kind("alice", invested.vault.balanceOf("alice") * 9 // 10)

@@ -7,7 +7,7 @@ import pytest
 
 from offchain.settle.development import development_address
 from tests.support.evm import reverts
-from tests.support.hostile import Hostile, failure, puppet
+from tests.support.hostile import Hostile
 from tests.support.world import ONE, World, usdc
 
 ZERO = "0x" + "00" * 20
@@ -100,22 +100,6 @@ def test_a_base_asset_that_answers_false_is_refused(hostile: Hostile) -> None:
 def test_a_base_asset_without_return_value_is_taken(hostile: Hostile) -> None:
     hostile.misbehave(0, silent=True)
     assert hostile.world.deposit("bob", usdc(1000)) > 0
-
-
-@pytest.mark.parametrize("function", ["deposit", "redeem_in_kind", "totalAssets", "convertToAssets"])
-def test_a_base_asset_that_calls_back_finds_the_door_shut(hostile: Hostile, function: str) -> None:
-    """The shares are minted, the assets are not there yet: nothing may be priced now."""
-    world = hostile.world
-    arguments = {
-        "deposit": (usdc(1), "attacker"),
-        "redeem_in_kind": (1, "attacker", "bob", 0),
-        "totalAssets": (),
-        "convertToAssets": (ONE,),
-    }[function]
-    doll = puppet(world.evm, world.vault, function, *arguments)
-    hostile.misbehave(0, hook=doll.address)
-    world.deposit("bob", usdc(1000))
-    assert failure(doll) == ""
 
 
 def test_a_donation_is_the_holders_not_the_next_depositors(world: World) -> None:

@@ -103,7 +103,7 @@ def test_a_zero_price_is_dead_not_worthless(hostile: Hostile) -> None:
     assert not world.vault.mark_is_live()
 
 
-def test_a_frozen_oracle_stops_pricing_after_its_heartbeat(invested: World) -> None:
+def test_a_stale_zero_or_frozen_oracle_stops_pricing_after_its_heartbeat(invested: World) -> None:
     invested.evm.mine(18_000 - 60)
     assert invested.vault.mark_is_live()
     invested.evm.mine(120)

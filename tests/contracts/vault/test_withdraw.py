@@ -7,7 +7,6 @@ import pytest
 
 from offchain.settle.development import development_address
 from tests.support.evm import reverts
-from tests.support.hostile import Hostile, failure, puppet
 from tests.support.world import World, usdc
 
 ZERO = "0x" + "00" * 20
@@ -92,12 +91,3 @@ def test_moves_the_peak_with_the_fee_it_leaves(funded: World) -> None:
     before = funded.mandate.peak()
     funded.vault.withdraw(usdc(500_000), "alice", "alice", sender="alice")
     assert funded.mandate.peak() == funded.vault.value_per_share() > before
-
-
-def test_a_base_asset_that_calls_back_finds_the_door_shut(hostile: Hostile) -> None:
-    world = hostile.world
-    doll = puppet(world.evm, world.vault, "withdraw", 1000, "attacker", "attacker")
-    world.vault.transfer(doll, 10**20, sender="alice")
-    hostile.misbehave(0, hook=doll.address)
-    world.vault.withdraw(usdc(1000), "alice", "alice", sender="alice")
-    assert failure(doll) == ""
