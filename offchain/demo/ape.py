@@ -76,7 +76,7 @@ class ApeScripts:
         )
         return Outcome(run.returncode, run.stdout, run.stderr)
 
-    def answer(self, script: str, *arguments: str) -> Mapping[str, Any]:
+    def answer(self, script: str, *arguments: str, passphrase: str | None = None) -> Mapping[str, Any]:
         """Run a script and return its JSON answer.
 
         Raises
@@ -84,7 +84,7 @@ class ApeScripts:
         ScriptFailed
             It did not succeed; the message is its own last line.
         """
-        outcome = self.run(script, "--json", *arguments)
+        outcome = self.run(script, "--json", *arguments, passphrase=passphrase)
         if outcome.code != 0:
             raise ScriptFailed(f"ape run {script}: {_last_line(outcome)}")
         try:

@@ -15,6 +15,7 @@ from web3 import HTTPProvider, Web3
 from offchain.abi import contract_abi
 from offchain.mandate import load_mandate
 from offchain.sandbox.anvil import Anvil
+from offchain.sandbox.keys import PASSWORD, keyfile
 from offchain.sandbox.standup import Sandbox, launch
 from offchain.settle.deployment import Deployment, load_deployments
 from offchain.settle.development import deployment_name, development_address
@@ -118,7 +119,11 @@ def test_status_tells_value_weights_breaker_and_roles(scripts: ApeScripts, vault
 def test_redeems_for_the_base_asset(scripts: ApeScripts, vault: DeployedVault) -> None:
     vault.deposit("alice", 1000 * USDC)
     before = vault.token(0).functions.balanceOf(development_address("alice")).call()
-    answer = scripts.answer("redeem", "--shares", "100", "--account", "alice")
+    # This time by a keyfile among ape's accounts.
+    accounts = scripts.ape_data / "accounts"
+    accounts.mkdir(parents=True, exist_ok=True)
+    (accounts / "depositor.json").write_text(keyfile("alice").read_text())
+    answer = scripts.answer("redeem", "--shares", "100", "--account", "depositor", passphrase=PASSWORD)
     after = vault.token(0).functions.balanceOf(development_address("alice")).call()
     assert int(answer["shares"]) == 100 * SHARE
     assert int(answer["paid"]["USDC"]) == after - before > 0
@@ -134,6 +139,33 @@ def test_leaves_in_kind_with_a_claim_to_what_it_skips(scripts: ApeScripts, vault
     assert claim == int(answer["paid"]["USDC"]) > 980 * USDC
 
 
+def with_loss_capacity(bps: int, folder: Path) -> str:
+    file = folder / "mandate.yaml"
+    file.write_text(BLUE_CHIP.read_text().replace("loss_capacity_bps: 100", f"loss_capacity_bps: {bps}"))
+    return str(file)
+
+
+def test_tightens_at_once(scripts: ApeScripts, vault: DeployedVault, tmp_path: Path) -> None:
+    mandate = with_loss_capacity(80, tmp_path)
+    assert scripts.answer("set_limits", "--mandate", mandate, "--account", "curator")["outcome"] == "set"
+    assert vault.mandate.functions.limits().call()[2] == 80
+
+
+@pytest.mark.slow
+def test_loosens_after_the_delay(scripts: ApeScripts, vault: DeployedVault, node: Sandbox, tmp_path: Path) -> None:
+    arguments = ("--mandate", with_loss_capacity(120, tmp_path), "--account")
+    refused = refusal(scripts.run("set_limits", *arguments, "curator"))
+    assert (
+        refused
+        == f"error: the limits loosen something, which only the owner {development_address('owner')} may schedule"
+    )
+    waits = scripts.answer("set_limits", *arguments, "owner")
+    assert waits["ready_at"] == pytest.approx(node.chain.timestamp() + 2 * 86_400, abs=60)
+    node.chain.mine(waits["ready_at"])
+    assert scripts.answer("set_limits", *arguments, "owner")["outcome"] == "set"
+    assert vault.mandate.functions.limits().call()[2] == 120
+
+
 def test_says_why_deposits_are_closed(scripts: ApeScripts, vault: DeployedVault) -> None:
     vault.send("guardian", vault.mandate.functions.guardian_trip(1))
     refused = scripts.run("deposit", "--amount", "1000", "--account", "alice")
@@ -146,9 +178,9 @@ def test_refuses_a_key_that_may_own_something_elsewhere(
     scripts: ApeScripts, vault: DeployedVault, tmp_path: Path
 ) -> None:
     stranger = Account.create("not a development key")
-    keyfile = tmp_path / "stranger.json"
-    keyfile.write_text(json.dumps(Account.encrypt(stranger.key, "secret", kdf="scrypt", iterations=2**10)))
-    refused = scripts.run("deposit", "--amount", "1", "--keyfile", str(keyfile), passphrase="secret")
+    own = tmp_path / "stranger.json"
+    own.write_text(json.dumps(Account.encrypt(stranger.key, "secret", kdf="scrypt", iterations=2**10)))
+    refused = scripts.run("deposit", "--amount", "1", "--keyfile", str(own), passphrase="secret")
     assert refusal(refused).startswith(f"error: {stranger.address} is not a development account")
 
 
@@ -192,9 +224,9 @@ def test_refuses_a_chain_that_is_not_the_mandates(scripts: ApeScripts) -> None:
     "PLIMSOLL_MAINNET_RPC" not in os.environ, reason="needs a mainnet node: set PLIMSOLL_MAINNET_RPC to its URL"
 )
 def test_rehearses_a_deployment_on_a_fork_of_mainnet(tmp_path: Path) -> None:
-    keyfile = tmp_path / "deployer.json"
+    own = tmp_path / "deployer.json"
     deployer = Account.create("anybody")
-    keyfile.write_text(json.dumps(Account.encrypt(deployer.key, "secret", kdf="scrypt", iterations=2**10)))
+    own.write_text(json.dumps(Account.encrypt(deployer.key, "secret", kdf="scrypt", iterations=2**10)))
     upstream = os.environ["PLIMSOLL_MAINNET_RPC"]
     with Anvil(fork_url=upstream, chain_id=None).start() as fork:
         fork.rpc.call("anvil_setBalance", deployer.address, hex(10**19))
@@ -205,7 +237,7 @@ def test_rehearses_a_deployment_on_a_fork_of_mainnet(tmp_path: Path) -> None:
             part for role in ("owner", "curator", "guardian", "signer") for part in (f"--{role}", deployer.address)
         ]
         outcome = scripts.run(
-            "deploy", "--json", "--mandate", str(BLUE_CHIP), "--keyfile", str(keyfile), *roles, passphrase="secret"
+            "deploy", "--json", "--mandate", str(BLUE_CHIP), "--keyfile", str(own), *roles, passphrase="secret"
         )
     assert json.loads(outcome.stdout)["created"] == ["PriceOracle", "Mandate", "Vault"]
     assert json.loads(outcome.stdout)["record"] == str(tmp_path / "deployments" / "1-fork.json")
