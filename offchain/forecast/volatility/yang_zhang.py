@@ -8,6 +8,7 @@ import numpy as np
 from offchain.forecast.errors import ForecastError
 from offchain.forecast.volatility.bars import Bars
 from offchain.forecast.volatility.rogers_satchell import rogers_satchell
+from offchain.risk.arrays import FloatArray
 
 
 def yang_zhang(bars: Bars) -> float:
@@ -39,3 +40,15 @@ def yang_zhang(bars: Bars) -> float:
     k = 0.34 / (1.34 + (n + 1) / (n - 1))
     inside = rogers_satchell(bars)[1:].mean()
     return float(np.var(gaps, ddof=1) + k * np.var(bodies, ddof=1) + (1.0 - k) * inside)
+
+
+def windowed_yang_zhang(bars: Bars, window: int = 30) -> FloatArray:
+    """Variance expected of each bar, and of the one to come, from the `window` bars before it: shape (T + 1,).
+
+    NaN for the first `window` + 1, since the first bar of a window lends its close only.
+    """
+    out = np.full(len(bars) + 1, np.nan)
+    for end in range(window + 1, len(bars) + 1):
+        part = slice(end - window - 1, end)
+        out[end] = yang_zhang(Bars(bars.opens[part], bars.highs[part], bars.lows[part], bars.closes[part]))
+    return out
