@@ -15,7 +15,7 @@ import numpy as np
 
 from offchain.backtest.path import FloatArray, IntArray, MarketPath
 from offchain.mandate import Mandate, StakedRatioOracle
-from offchain.market.history import PriceHistory, time_grid
+from offchain.market.history import PriceHistory, resample, time_grid
 
 ONE = 10**18
 FULL_BPS = 10_000
@@ -88,10 +88,23 @@ class Reading:
         return "" if worst is None else REVERTS[worst]
 
 
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What a feed wrote."""
+
+    answer: int
+    updated_at: int
+    """Unix seconds."""
+
+
 def rounds(
-    timestamps: Sequence[int], values: Sequence[float], rule: FeedRule, delay: int = FEED_DELAY
-) -> tuple[list[int], list[int]]:
-    """Answers and times of the newest round at each row, 0 before the first.
+    timestamps: Sequence[int],
+    values: Sequence[float],
+    rule: FeedRule,
+    delay: int = FEED_DELAY,
+    newest: Round | None = None,
+) -> list[Round | None]:
+    """Newest round at each row; None before the first.
 
     At each row the feed sees the price `delay` seconds before, between rows along a straight line in
     logarithms, and writes when it moved by the deviation or the heartbeat is due. While the price is NaN it
@@ -101,25 +114,28 @@ def rounds(
     ----------
     timestamps, values
         Length T; prices in the feed's quote currency.
+    newest
+        What it wrote last before the first row.
     """
     unit = float(10**rule.decimals)
-    answers, times = [], []
-    answer = written = 0
+    found: list[Round | None] = []
     before, before_time = math.nan, 0
     for now, value in zip(timestamps, values, strict=True):
         seen = value
-        if delay and before == before and value == value:
+        if delay and before == before and value == value and before != value:
             share = max(0.0, (now - delay - before_time) / (now - before_time))
-            seen = math.exp((1 - share) * math.log(before) + share * math.log(value)) if before != value else value
+            seen = math.exp((1 - share) * math.log(before) + share * math.log(value))
         if seen == seen:
-            new = round(seen * unit)
-            due = not answer or now - written >= rule.heartbeat or abs(new - answer) >= rule.deviation * answer
-            if due and new > 0:
-                answer, written = new, now
-        answers.append(answer)
-        times.append(written)
+            answer = round(seen * unit)
+            if newest is None or now - newest.updated_at >= rule.heartbeat:
+                due = True
+            else:
+                due = abs(answer - newest.answer) >= rule.deviation * newest.answer
+            if due and answer > 0:
+                newest = Round(answer, now)
+        found.append(newest)
         before, before_time = value, now
-    return answers, times
+    return found
 
 
 def default_rules(mandate: Mandate) -> dict[str, FeedRule]:
@@ -145,11 +161,8 @@ class Oracle:
         By feed address; `default_rules` for what is missing.
     delay
         See `rounds`.
-
-    Attributes
-    ----------
-    prices
-        Shape (T, n): what the feeds say, USD per whole token; NaN before all rounds are there.
+    past
+        Rounds that feeds wrote before the path begins, by address and oldest first.
     """
 
     def __init__(
@@ -158,18 +171,19 @@ class Oracle:
         path: MarketPath,
         rules: Mapping[str, FeedRule] | None = None,
         delay: int = FEED_DELAY,
+        past: Mapping[str, Sequence[Round]] | None = None,
     ) -> None:
         self._path = path
         self._symbols = mandate.symbols
         self._times = [int(time) for time in path.timestamps]
         self._assets = mandate.ordered_assets
         self._rules = default_rules(mandate) | dict(rules or {})
+        self._past = {feed: list(written) for feed, written in (past or {}).items()}
         self._ratios = [[round(ratio * ONE) for ratio in row] for row in path.ratios.tolist()]
-        self._rounds = {feed: rounds(self._times, values, self._rules[feed], delay) for feed, values in self._truth()}
+        self._rounds = {feed: self._write(feed, values, delay) for feed, values in self._truth()}
         self._readings = self._compose()
-        self._grids: dict[int, tuple[IntArray, FloatArray, int]] = {}
         self._staked = np.array([isinstance(asset.oracle, StakedRatioOracle) for asset in self._assets])
-        self.prices = self._usd_columns()
+        self._grids: dict[int, tuple[IntArray, FloatArray, int]] = {}
 
     def reading(self, row: int) -> Reading:
         """What it answers in the block at a row's time."""
@@ -196,13 +210,32 @@ class Oracle:
     def _grid(self, step: int) -> tuple[IntArray, FloatArray, int]:
         """All grid times, the last prices known at each, and the first time at which every asset has one."""
         if step not in self._grids:
-            times = self._path.timestamps
-            grid: IntArray = np.arange(-(-int(times[0]) // step), int(times[-1]) // step + 1, dtype=np.int64) * step
-            prices = self.prices[np.searchsorted(times, grid, side="right") - 1]
+            begin = min([self._times[0]] + [written[0].updated_at for written in self._past.values() if written])
+            grid: IntArray = np.arange(-(-begin // step), self._times[-1] // step + 1, dtype=np.int64) * step
+            columns = []
+            for asset in self._assets:
+                column = self._sampled(asset.oracle.feed, grid)
+                if isinstance(asset.oracle, StakedRatioOracle):
+                    column = column * self._sampled(asset.oracle.base_feed, grid)
+                columns.append(column)
+            prices = np.column_stack(columns)
             complete = np.isfinite(prices).all(axis=1)
-            first = int(grid[np.argmax(complete)]) if complete.any() else int(times[-1]) + 1
+            first = int(grid[np.argmax(complete)]) if complete.any() else self._times[-1] + 1
             self._grids[step] = grid, prices, first
         return self._grids[step]
+
+    def _sampled(self, feed: str, grid: IntArray) -> FloatArray:
+        """A feed's answers on a grid, in its quote currency; NaN before its first."""
+        written = [*self._past.get(feed, ())]
+        written += [one for one in self._rounds[feed] if one is not None and (not written or one != written[-1])]
+        distinct = [one for index, one in enumerate(written) if not index or one != written[index - 1]]
+        times = np.array([one.updated_at for one in distinct], dtype=np.int64)
+        answers = np.array([float(one.answer) for one in distinct])
+        return resample(times, answers / float(10 ** self._rules[feed].decimals), grid)
+
+    def _write(self, feed: str, values: Sequence[float], delay: int) -> list[Round | None]:
+        written = self._past.get(feed)
+        return rounds(self._times, values, self._rules[feed], delay, written[-1] if written else None)
 
     def _truth(self) -> list[tuple[str, list[float]]]:
         """What each feed should report if it were never late."""
@@ -230,21 +263,24 @@ class Oracle:
         asset = self._assets[index]
         feed, oracle = asset.oracle_feed, asset.oracle
         unit, scale = 10 ** self._rules[oracle.feed].decimals, 10 ** (18 - asset.decimals)
-        answers, written = self._rounds[oracle.feed]
+        market = self._rounds[oracle.feed]
+        bases = self._rounds[oracle.base_feed] if isinstance(oracle, StakedRatioOracle) else market
         staked = isinstance(oracle, StakedRatioOracle)
-        bases, base_written = self._rounds[oracle.base_feed] if isinstance(oracle, StakedRatioOracle) else ([], [])
         base_unit = 10 ** self._rules[oracle.base_feed].decimals if isinstance(oracle, StakedRatioOracle) else 1
-        column, last = [], 0
+        column: list[tuple[int, int, FeedStatus]] = []
+        last = 0
         for row, now in enumerate(self._times):
-            usd = answers[row] * ONE // unit
-            oldest, stale = written[row], written[row] + feed.heartbeat < now
+            one, base = market[row], bases[row]
+            if one is None or base is None:
+                column.append((last, 0, FeedStatus.NO_ANSWER))
+                continue
+            usd = one.answer * ONE // unit
+            oldest, stale = one.updated_at, one.updated_at + feed.heartbeat < now
             if staked:
-                usd = usd * self._ratios[row][index] // ONE * bases[row] // base_unit
-                oldest = min(oldest, base_written[row])
-                stale = stale or base_written[row] + feed.base_heartbeat < now
-            if not usd:
-                status = FeedStatus.NO_ANSWER
-            elif stale:
+                usd = usd * self._ratios[row][index] // ONE * base.answer // base_unit
+                oldest = min(oldest, base.updated_at)
+                stale = stale or base.updated_at + feed.base_heartbeat < now
+            if stale:
                 status = FeedStatus.STALE
             else:
                 status = FeedStatus.LIVE if feed.min_price <= usd <= feed.max_price else FeedStatus.OUT_OF_BOUNDS
@@ -252,21 +288,6 @@ class Oracle:
                 last = usd * scale
             column.append((last, oldest, status))
         return column
-
-    def _usd_columns(self) -> FloatArray:
-        """Feeds' answers as floats, without the staking ratio of tokens that have one."""
-        columns = []
-        for asset in self._assets:
-            oracle = asset.oracle
-            column = self._answers(oracle.feed)
-            if isinstance(oracle, StakedRatioOracle):
-                column = column * self._answers(oracle.base_feed)
-            columns.append(column)
-        return np.column_stack(columns)
-
-    def _answers(self, feed: str) -> FloatArray:
-        answers = np.array(self._rounds[feed][0], dtype=np.float64) / float(10 ** self._rules[feed].decimals)
-        return np.where(answers > 0, answers, np.nan)
 
 
 def _beat(grace: int) -> int:

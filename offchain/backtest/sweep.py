@@ -20,7 +20,8 @@ import numpy as np
 
 from offchain.backtest.engine import fit_to_prices, run_backtest
 from offchain.backtest.errors import BacktestError
-from offchain.backtest.liquidity import Flow, ModelledLiquidity
+from offchain.backtest.liquidity import ModelledLiquidity
+from offchain.backtest.model_pools import Flow
 from offchain.backtest.path import IntArray, path_from_prices
 from offchain.backtest.results import Result, append, read_journal, source_digest
 from offchain.backtest.settings import BacktestSettings

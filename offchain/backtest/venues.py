@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from offchain.backtest.errors import MarketPathError
-from offchain.backtest.liquidity import CORRELATED, VOLATILE, PoolSpec, constant
+from offchain.backtest.model_pools import CORRELATED, VOLATILE, PoolSpec, constant
 from offchain.mandate import Mandate
 from offchain.route.leg import Venue
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from offchain.backtest.engine import fit_to_prices, run_backtest
-from offchain.backtest.liquidity import Flow, ModelledLiquidity
+from offchain.backtest.liquidity import ModelledLiquidity
+from offchain.backtest.model_pools import Flow
 from offchain.backtest.path import MarketPath
 from offchain.backtest.records import BacktestRun
 from offchain.backtest.settings import BacktestSettings

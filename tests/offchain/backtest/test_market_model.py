@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from offchain.backtest.errors import MarketPathError
-from offchain.backtest.feeds import FeedRule, FeedStatus, Oracle, rounds
+from offchain.backtest.feeds import FeedRule, FeedStatus, Oracle, Round, rounds
 from offchain.backtest.gas import load_base_fees
-from offchain.backtest.liquidity import CORRELATED, Flow, ModelledLiquidity, PoolSpec, RecordedLiquidity, constant
+from offchain.backtest.liquidity import ModelledLiquidity, RecordedLiquidity
+from offchain.backtest.model_pools import CORRELATED, Flow, PoolSpec, constant
 from offchain.backtest.path import path_from_prices
 from offchain.mandate import Mandate
 from offchain.risk.prices import load_prices
@@ -31,21 +32,27 @@ HOUR = 3_600
 def test_a_round_is_written_at_the_deviation_or_the_heartbeat() -> None:
     times = [START + k * 600 for k in range(12)]
     prices = [100.0, 100.4, 100.6, 100.6, 100.0, 100.0, 100.0, 100.0, 100.0, 100.0, 100.0, 100.0]
-    answers, written = rounds(times, prices, FeedRule(3_600, 0.005), delay=0)
-    assert [answer / 1e8 for answer in answers[:5]] == [100.0, 100.0, 100.6, 100.6, 100.0]
-    assert written[4:] == [times[4]] * 6 + [times[10]] * 2
+    found = rounds(times, prices, FeedRule(3_600, 0.005), delay=0)
+    assert [one.answer / 1e8 for one in found[:5] if one] == [100.0, 100.0, 100.6, 100.6, 100.0]
+    assert [one.updated_at for one in found[4:] if one] == [times[4]] * 6 + [times[10]] * 2
 
 
 def test_a_feed_that_sees_no_price_writes_nothing() -> None:
     times = [START + k * HOUR for k in range(6)]
-    answers, written = rounds(times, [1.0, 1.0, np.nan, np.nan, np.nan, 1.0], FeedRule(HOUR, 0.01), delay=0)
-    assert answers[1:5] == [10**8] * 4
-    assert written == [times[0], times[1], times[1], times[1], times[1], times[5]]
+    found = rounds(times, [np.nan, 1.0, np.nan, np.nan, np.nan, 1.0], FeedRule(HOUR, 0.01), delay=0)
+    assert found == [None, *[Round(10**8, times[1])] * 4, Round(10**8, times[5])]
 
 
 def test_a_round_reports_the_price_of_a_while_ago() -> None:
-    answers, _ = rounds([START, START + 600], [100.0, 110.0], FeedRule(HOUR, 0.005), delay=300)
-    assert answers[1] / 1e8 == pytest.approx(np.sqrt(100.0 * 110.0))
+    found = rounds([START, START + 600], [100.0, 110.0], FeedRule(HOUR, 0.005), delay=300)
+    assert found[1] is not None
+    assert found[1].answer / 1e8 == pytest.approx(np.sqrt(100.0 * 110.0))
+
+
+def test_the_past_of_a_feed_decides_when_it_writes_next() -> None:
+    newest = Round(10**10, START - 600)
+    found = rounds([START, START + 3_000], [100.1, 100.1], FeedRule(HOUR, 0.005), delay=0, newest=newest)
+    assert found == [newest, Round(100_1 * 10**7, START + 3_000)]
 
 
 def test_prices_are_composed_as_the_price_oracle_does(mandate: Mandate, market: Market) -> None:
@@ -53,15 +60,12 @@ def test_prices_are_composed_as_the_price_oracle_does(mandate: Mandate, market: 
     path = market.path()
     oracle = Oracle(mandate, path, delay=0)
     for row in (0, 17, 60):
-        for name, column in (("ETH/USD", 1), ("BTC/USD", 2), ("LINK/USD", 3), ("USDC/USD", 0)):
-            answers = rounds(
-                path.timestamps[: row + 1].tolist(), path.prices[: row + 1, column].tolist(), _rule(name), 0
-            )
-            world.write_round(name, answers[0][-1])
-        staked = (path.prices[:, 4] / (path.ratios[:, 4] * path.prices[:, 1])).tolist()
-        world.write_round(
-            "stETH/ETH", rounds(path.timestamps[: row + 1].tolist(), staked[: row + 1], _rule("stETH/ETH"), 0)[0][-1]
-        )
+        truth = {"ETH/USD": path.prices[:, 1], "BTC/USD": path.prices[:, 2], "LINK/USD": path.prices[:, 3]}
+        truth |= {"USDC/USD": path.prices[:, 0], "stETH/ETH": path.prices[:, 4] / path.ratios[:, 4] / path.prices[:, 1]}
+        for name, values in truth.items():
+            known = rounds(path.timestamps[: row + 1].tolist(), values[: row + 1].tolist(), _rule(name), delay=0)
+            assert known[-1] is not None
+            world.write_round(name, known[-1].answer)
         world.token("wstETH").set_ratio(round(path.ratios[row, 4] * 1e18), sender="market")
         assert tuple(world.prices()) == oracle.reading(row).prices
 
