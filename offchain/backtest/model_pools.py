@@ -96,7 +96,7 @@ class V3Model:
             self.address, (self.token0, self.token1) = _address(spec, tokens), _ordered(spec, tokens)
             self.fee_ppm, self._spacing = spec.fee_ppm, SPACING[spec.fee_ppm]
         self._unit1 = 10.0 ** tokens[self.token1][1]
-        self._scale = self._unit1 / 10.0 ** tokens[self.token0][1]
+        self._scale = 10.0 ** (tokens[self.token1][1] - tokens[self.token0][1])
         self._centre = self._depth = 0.0
         self.sqrt_price = 0
         if state is not None:
@@ -175,10 +175,11 @@ class V2Model:
             assert spec is not None
             self.address, (self.token0, self.token1) = _address(spec, tokens), _ordered(spec, tokens)
         self._units = 10.0 ** tokens[self.token0][1], 10.0 ** tokens[self.token1][1]
+        self._scale = 10.0 ** (tokens[self.token1][1] - tokens[self.token0][1])
 
     def follow(self, timestamp: int, price0: float, price1: float, flow: Flow) -> None:
         """Let providers and traders bring it to USD prices of whole tokens."""
-        fair = math.sqrt(price0 / price1 * self._units[1] / self._units[0])
+        fair = math.sqrt(price0 / price1 * self._scale)
         if self._spec is not None:
             self._refill(self._spec.depth(timestamp), price0, price1)
         root = math.sqrt(self.reserves[1] / self.reserves[0])

@@ -29,14 +29,14 @@ from offchain.errors import PlimsollError
 from offchain.forecast import Forecast, make_forecast
 from offchain.mandate import Mandate
 from offchain.market.snapshot import AssetState, Block, BreakerState, Snapshot
-from offchain.route.gas import LEG_GAS, SETTLE_GAS
 from offchain.route.pool import pools_from_states
 from offchain.settle.compile import compile_order
 from offchain.settle.order import Order
 
 BLOCK_SECONDS = 12
 DAY = 86_400
-TRIP_GAS = 160_000
+SETTLE_GAS, LEG_GAS, TRIP_GAS = 250_000, 63_000, 160_000
+"""Units of gas, from receipts of settlements of five assets."""
 ONE = 10**18
 
 Observer = Callable[[Snapshot, Forecast, Plan], None]
@@ -284,7 +284,7 @@ class Simulator:
         self.ledger = traded.ledger
         self._liquidity.settle(traded.pools)
         self._books.trade(order.legs, traded.amounts_in, traded.amounts_out, traded.costs)
-        gas = gas_usd * (SETTLE_GAS + sum(LEG_GAS[leg.venue] for leg in order.legs))
+        gas = gas_usd * (SETTLE_GAS + LEG_GAS * len(order.legs))
         self._books.row.gas += gas
         self._books.row.turnover += traded.turnover / ONE
         self._decisions[str(plan.reason)] += 1
