@@ -18,6 +18,7 @@ from offchain.backtest import commands as backtest_commands
 from offchain.demo import commands as demo_commands
 from offchain.errors import PlimsollError
 from offchain.keeper import commands as keeper_commands
+from offchain.risk import commands as risk_commands
 from offchain.sandbox import commands as sandbox_commands
 
 USER_ERROR = 2
@@ -45,6 +46,8 @@ app.command(
 app.command(epilog="Example: plimsoll replay journal.sqlite --json")(keeper_commands.replay)
 app.command(epilog=backtest_commands.EPILOG)(backtest_commands.backtest)
 app.add_typer(sandbox_commands.app, name="sandbox")
+app.command(epilog="Example: plimsoll risk --prices prices.csv --weights weights.csv")(risk_commands.risk)
+app.add_typer(risk_commands.options_app, name="options")
 app.command(epilog="Example: plimsoll demo --out out/demo")(demo_commands.demo)
 
 _options = {"debug": False}

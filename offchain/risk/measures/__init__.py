@@ -1,7 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measures of a record of returns: ratios, drawdowns, tails, and how sure one can be of them."""
 
-from offchain.risk.measures.bootstrap import BlockLength, Interval, block_indices, block_length, bootstrap
+from offchain.risk.measures.bootstrap import (
+    BlockLength,
+    Interval,
+    Measure,
+    block_indices,
+    block_length,
+    bootstrap,
+    bootstrap_all,
+)
 from offchain.risk.measures.drawdown import (
     Drawdown,
     conditional_drawdown,
@@ -38,12 +46,14 @@ __all__ = [
     "DeflatedSharpe",
     "Drawdown",
     "Interval",
+    "Measure",
     "annual_return",
     "annual_volatility",
     "beta",
     "block_indices",
     "block_length",
     "bootstrap",
+    "bootstrap_all",
     "calmar_ratio",
     "conditional_drawdown",
     "deflated_sharpe",

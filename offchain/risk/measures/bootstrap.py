@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from offchain.risk.arrays import FloatArray, IntArray, RiskError, as_level, as_series
 
 Kind = Literal["stationary", "circular"]
+Measure = Callable[[FloatArray], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,7 @@ def block_indices(
 
 
 def bootstrap(
-    measure: Callable[[FloatArray], float],
+    measure: Measure,
     returns: ArrayLike,
     *,
     level: float = 0.95,
@@ -165,14 +166,34 @@ def bootstrap(
     seed
         The same arguments give the same interval.
     """
+    found = bootstrap_all(
+        {"measure": measure}, returns, level=level, samples=samples, block=block, kind=kind, seed=seed
+    )
+    return found["measure"]
+
+
+def bootstrap_all(
+    measures: Mapping[str, Measure],
+    returns: ArrayLike,
+    *,
+    level: float = 0.95,
+    samples: int = 1_000,
+    block: float | None = None,
+    kind: Kind = "stationary",
+    seed: int = 0,
+) -> dict[str, Interval]:
+    """Return the intervals of several measures, all on the same resamples; arguments as `bootstrap`."""
     values = np.asarray(returns, dtype=np.float64)
     first = as_series(values if values.ndim == 1 else values[:, 0], minimum=8)
     if block is None:
         chosen = block_length(first)
         block = chosen.stationary if kind == "stationary" else chosen.circular
     positions = block_indices(first.size, samples, block, kind=kind, seed=seed)
-    drawn = np.array([measure(values[row]) for row in positions])
+    drawn = np.array([[measure(values[row]) for measure in measures.values()] for row in positions])
     side = 0.5 * (1.0 - as_level(level))
-    kept = drawn[np.isfinite(drawn)]
-    low, high = np.quantile(kept, [side, 1.0 - side]) if kept.size else (math.nan, math.nan)
-    return Interval(float(measure(values)), float(low), float(high), level, float(block))
+    intervals = {}
+    for column, (name, measure) in enumerate(measures.items()):
+        kept = drawn[:, column][np.isfinite(drawn[:, column])]
+        low, high = np.quantile(kept, [side, 1.0 - side]) if kept.size else (math.nan, math.nan)
+        intervals[name] = Interval(float(measure(values)), float(low), float(high), level, float(block))
+    return intervals

@@ -49,18 +49,19 @@ def entropic_value_at_risk(returns: ArrayLike, level: float = 0.95) -> float:
     At least the expected shortfall and at most the largest loss.
     """
     from scipy.optimize import minimize_scalar
-    from scipy.special import logsumexp
 
     losses = -as_series(returns)
     worst = float(losses.max())
-    spread = worst - float(losses.min())
+    below = losses - worst
+    spread = -float(below.min())
     if spread == 0.0:
         return worst
     shift = math.log(losses.size * (1.0 - as_level(level)))
 
+    # Measured from the largest loss, no exponential can overflow and their sum is at least one.
     def bound(log_t: float) -> float:
         t = math.exp(log_t) / spread
-        return float((logsumexp(t * (losses - worst)) - shift) / t) + worst
+        return (math.log(float(np.exp(t * below).sum())) - shift) / t + worst
 
     # Where the largest loss alone has more than the tail's probability, the bound falls for ever towards it.
     found = minimize_scalar(bound, bounds=(-12.0, 30.0), method="bounded", options={"xatol": 1e-9})

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import ClassVar
 
 import numpy as np
 
@@ -60,6 +61,8 @@ class ChainProblem:
     row: int | None
     contract: str
     text: str
+
+    JSON_ALSO: ClassVar = ("rule",)
 
     @property
     def rule(self) -> str:

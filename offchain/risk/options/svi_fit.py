@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from offchain.risk.arrays import FloatArray, as_series
 from offchain.risk.options.errors import OptionError
+from offchain.risk.options.ssvi_fit import Smile, fit_surface
 from offchain.risk.options.svi import RawSvi
 
 FEWEST_QUOTES = 5
@@ -48,7 +49,7 @@ def fit_svi(
 
     The search starts from the best of a grid of vertices, for each of which the remaining three parameters are
     linear (Zeliade Systems 2009). Slopes of the wings stay within Lee's bound; where the best slice has negative g,
-    negative values are penalised ever more until none is left.
+    negative values are penalised ever more until none is left, or an SSVI slice fits better.
 
     Parameters
     ----------
@@ -84,20 +85,27 @@ def fit_svi(
         lacking = np.minimum(one.butterfly(np.concatenate([spread, k])) - MARGIN, 0.0)
         return np.concatenate([found, penalty * lacking / math.sqrt(lacking.size)])
 
-    x = least_squares(misses, _start(k, sigma**2 * expiry_years, weight), args=(0.0,), max_nfev=400).x
-    lowest = _slice(x).lowest_butterfly()[0]
-    repaired = lowest < 0.0
+    def solve(start: FloatArray, penalty: float) -> FloatArray:
+        best: FloatArray = least_squares(misses, start, args=(penalty,), max_nfev=400).x
+        return best
+
+    def error_of(one: RawSvi) -> float:
+        return float(np.linalg.norm(root * (one.volatility(k, expiry_years) - sigma)))
+
+    free = solve(_start(k, sigma**2 * expiry_years, weight), 0.0)
+    best = _slice(free)
+    repaired = best.lowest_butterfly()[0] < 0.0
     if repaired:
-        x = _inverse(_nearby(_slice(x), expiry_years))
-        for penalty in PENALTIES:
-            tried = least_squares(misses, x, args=(penalty,), max_nfev=400).x
-            if _slice(tried).lowest_butterfly()[0] >= 0.0:
-                x = tried
-                break
-        lowest = _slice(x).lowest_butterfly()[0]
-    best = _slice(x)
-    error = float(np.linalg.norm(root * (best.volatility(k, expiry_years) - sigma)))
-    return SviFit(best, error, lowest, repaired)
+        # An SSVI slice is free of arbitrage whatever the quotes: the worst that can come out, and a place to start.
+        best = fit_surface([Smile(expiry_years, k, sigma, weight)]).surface.slices[0].raw()
+        for start in (free, _inverse(best)):
+            for penalty in PENALTIES:
+                start = solve(start, penalty)
+                tried = _slice(start)
+                if tried.lowest_butterfly()[0] >= 0.0:
+                    best = min(best, tried, key=error_of)
+                    break
+    return SviFit(best, error_of(best), best.lowest_butterfly()[0], repaired)
 
 
 def _slice(x: FloatArray) -> RawSvi:
@@ -142,14 +150,3 @@ def _start(k: FloatArray, w: FloatArray, weight: FloatArray) -> FloatArray:
             if miss < best[0]:
                 best = (miss, one)
     return _inverse(best[1])
-
-
-def _nearby(one: RawSvi, expiry_years: float) -> RawSvi:
-    """Return a slice without arbitrage that has about the same level, skew and vertex."""
-    from offchain.risk.options.ssvi import SsviSlice
-
-    wings = one.jump_wings(expiry_years)
-    theta = wings.v * expiry_years
-    rho = min(max(one.rho, -0.9), 0.9)
-    psi = min(one.b * 2.0, 0.95 * 4.0 / (1.0 + abs(rho)), 0.95 * 2.0 * math.sqrt(theta / (1.0 + abs(rho))))
-    return SsviSlice(theta, rho, psi).raw()

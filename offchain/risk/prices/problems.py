@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import ClassVar
 
 from offchain.errors import PlimsollError
 
@@ -100,6 +101,8 @@ class PriceProblem:
     text: str
     column: str | None = None
     value: str | None = None
+
+    JSON_ALSO: ClassVar = ("rule",)
 
     @property
     def rule(self) -> str:

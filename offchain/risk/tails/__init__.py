@@ -24,7 +24,7 @@ from offchain.risk.tails.models import (
 from offchain.risk.tails.pareto import ParetoTail, fit_pareto, hill
 from offchain.risk.tails.shortfall_tests import ShortfallTest, ShortfallTests, location_scale_draw, shortfall_tests
 from offchain.risk.tails.student import StudentT, fit_student
-from offchain.risk.tails.walk_forward import WalkForward, walk_forward
+from offchain.risk.tails.walk_forward import WalkForward, walk_forward, walk_forward_levels
 
 __all__ = [
     "Coverage",
@@ -60,4 +60,5 @@ __all__ = [
     "tail_model",
     "tail_of",
     "walk_forward",
+    "walk_forward_levels",
 ]

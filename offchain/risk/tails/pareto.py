@@ -120,7 +120,10 @@ def _fit_excess(excess: FloatArray) -> tuple[float, float]:
     least = -(1.0 - 1e-6) / largest
     grid = np.concatenate([np.linspace(0.9 * least, 0.0, 40)[:-1], np.geomspace(1e-6, 1e3, 120) / mean])
     # A shape below minus a half has no regular likelihood; the density at the end point would decide alone.
-    values = np.array([loss(theta) if np.mean(np.log1p(theta * excess)) > -0.5 else math.inf for theta in grid])
+    shapes = np.log1p(np.multiply.outer(grid, excess)).mean(axis=1)
+    usable = (shapes > -0.5) & (np.abs(grid) > 1e-12 / mean)
+    values = np.full(grid.size, math.inf)
+    values[usable] = np.log(shapes[usable] / grid[usable]) + shapes[usable] + 1.0
     best = int(np.argmin(values))
     left, right = grid[max(best - 1, 0)], grid[min(best + 1, grid.size - 1)]
     found = minimize_scalar(loss, bounds=(left, right), method="bounded", options={"xatol": 1e-10 / mean})

@@ -10,9 +10,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from offchain.risk.arrays import FloatArray, RiskError, as_level, as_series
+from offchain.risk.compiled import compiled
 
 LEAST_FREEDOM, MOST_FREEDOM = 2.05, 200.0
 """Bounds of fitted degrees of freedom: a variance exists, and beyond the upper one the tails are normal."""
+MOST_STEPS = 2_000
+LEAST_SHARE = 1e-16
+"""Of the sample variance, below which the squared scale is not taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,27 +115,44 @@ def _given(values: FloatArray, freedom: float) -> tuple[StudentT, float]:
     """Location, scale and log-likelihood at given degrees of freedom."""
     location = float(np.median(values))
     variance = float(np.mean((values - location) ** 2)) * 0.5
-    for _ in range(500):
-        weights = (freedom + 1.0) / (freedom + (values - location) ** 2 / variance)
-        moved = float(weights @ values / weights.sum())
-        spread = float(weights @ (values - moved) ** 2 / values.size)
+    location, variance, logarithms = _expectation_maximisation(
+        values, freedom, location, variance, LEAST_SHARE * variance
+    )
+    likelihood = values.size * (_constant(freedom) - 0.5 * math.log(variance)) - 0.5 * (freedom + 1.0) * logarithms
+    return StudentT(location, math.sqrt(variance), freedom), likelihood
+
+
+@compiled
+def _expectation_maximisation(
+    values: FloatArray, freedom: float, location: float, variance: float, least: float
+) -> tuple[float, float, float]:
+    """Location and squared scale, and the sum of ln(1 + x^2 / freedom) over standardised values."""
+    for _ in range(MOST_STEPS):
+        weight = weighted = 0.0
+        for value in values:
+            one = (freedom + 1.0) / (freedom + (value - location) ** 2 / variance)
+            weight += one
+            weighted += one * value
+        moved = weighted / weight
+        spread = 0.0
+        for value in values:
+            one = (freedom + 1.0) / (freedom + (value - location) ** 2 / variance)
+            spread += one * (value - moved) ** 2
+        # Dividing by the weights instead of the count has the same fixed point and gets there sooner.
+        # Where most values are equal the likelihood has no maximum: the scale would shrink to nothing.
+        spread = max(spread / weight, least)
         done = abs(moved - location) <= 1e-12 * math.sqrt(spread) and abs(spread - variance) <= 1e-12 * spread
         location, variance = moved, spread
         if done:
             break
-    scale = math.sqrt(variance)
-    one = StudentT(location, scale, freedom)
-    likelihood = float(np.sum(_log_density_array((values - location) / scale, freedom))) - values.size * math.log(scale)
-    return one, likelihood
+    logarithms = 0.0
+    for value in values:
+        logarithms += math.log(1.0 + (value - location) ** 2 / (variance * freedom))
+    return location, variance, logarithms
 
 
 def _log_density(x: float, freedom: float) -> float:
     return _constant(freedom) - 0.5 * (freedom + 1.0) * math.log1p(x * x / freedom)
-
-
-def _log_density_array(x: FloatArray, freedom: float) -> FloatArray:
-    density: FloatArray = _constant(freedom) - 0.5 * (freedom + 1.0) * np.log1p(x * x / freedom)
-    return density
 
 
 def _constant(freedom: float) -> float:

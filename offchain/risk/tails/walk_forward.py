@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,26 +98,52 @@ def walk_forward(
     RiskError
         On too short a record or window, or volatilities that do not match.
     """
+    return walk_forward_levels(returns, model, (level,), window=window, refit=refit, volatility=volatility)[level]
+
+
+def walk_forward_levels(
+    returns: ArrayLike,
+    model: TailModel,
+    levels: Sequence[float],
+    *,
+    window: int = WINDOW,
+    refit: int = 1,
+    volatility: ArrayLike | None = None,
+) -> dict[float, WalkForward]:
+    """Forecast several levels with the same fits; arguments and errors as `walk_forward`."""
     values = as_series(returns)
-    as_level(level)
+    for level in levels:
+        as_level(level)
     if window < LEAST_WINDOW or refit < 1 or values.size <= window:
         raise RiskError(
             f"window {window}, refit every {refit} and {values.size} returns: it must be {LEAST_WINDOW} or more "
             "and shorter than the record"
         )
     expected = _expected(values, model, volatility)
-    at_risk, shortfall = np.empty(values.size - window), np.empty(values.size - window)
-    shapes = np.empty(values.size - window, dtype=np.int64)
+    unit = np.empty((values.size - window, len(levels), 2))
     samples: list[FloatArray] = []
-    for t in range(window, values.size):
-        if (t - window) % refit == 0:
-            past = slice(t - window, t)
-            shape = model.fit(surprises(values[past], expected[past]) if model.filtered else values[past])
-            unit = (shape.value_at_risk(level), shape.expected_shortfall(level))
-            samples.append(shape.sample())
-        at_risk[t - window], shortfall[t - window] = expected[t] * unit[0], expected[t] * unit[1]
-        shapes[t - window] = len(samples) - 1
-    return WalkForward(level, window, values[window:], at_risk, shortfall, expected[window:], shapes, tuple(samples))
+    for t in range(window, values.size, refit):
+        past = slice(t - window, t)
+        shape = model.fit(surprises(values[past], expected[past]) if model.filtered else values[past])
+        samples.append(shape.sample())
+        unit[t - window : t - window + refit] = [
+            (shape.value_at_risk(level), shape.expected_shortfall(level)) for level in levels
+        ]
+    scale = expected[window:]
+    numbers = np.arange(values.size - window) // refit
+    return {
+        level: WalkForward(
+            level,
+            window,
+            values[window:],
+            scale * unit[:, at, 0],
+            scale * unit[:, at, 1],
+            scale,
+            numbers,
+            tuple(samples),
+        )
+        for at, level in enumerate(levels)
+    }
 
 
 def _expected(values: FloatArray, model: TailModel, volatility: ArrayLike | None) -> FloatArray:
