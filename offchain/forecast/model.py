@@ -12,14 +12,15 @@ from numpy.typing import NDArray
 
 from offchain.forecast.covariance import annual_covariance
 from offchain.forecast.errors import ForecastError
-from offchain.forecast.expected import expected_returns
+from offchain.forecast.expected import expected_returns, implied_returns
 from offchain.forecast.forecast import Forecast
 from offchain.forecast.returns import simple_returns
-from offchain.mandate import Mandate
+from offchain.mandate import EnsembleReturns, Mandate, RuleReturns
 from offchain.market.history import PriceHistory
 from offchain.market.snapshot import Snapshot
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
 YEAR_SECONDS = 365 * 86_400
 MIN_RETURNS = 30
@@ -40,19 +41,24 @@ def make_forecast(snapshot: Snapshot, history: PriceHistory, mandate: Mandate) -
         Too few prices, a price that is missing or not positive, unequal intervals, or other
         assets than the mandate's.
     """
-    prices, step = _window(snapshot, history, mandate)
+    timestamps, prices, step = _window(snapshot, history, mandate)
     objective = mandate.objective
     returns, rows_per_year = simple_returns(prices), YEAR_SECONDS / step
     covariance = annual_covariance(returns, objective.covariance, rows_per_year, objective.horizon_days)
-    expected = expected_returns(
-        objective.returns,
-        returns,
-        covariance,
-        np.array(mandate.benchmark_weights),
-        objective.risk_aversion,
-        mandate.symbols,
-        rows_per_year,
-    )
+    if isinstance(objective.returns, RuleReturns | EnsembleReturns):
+        from offchain.forecast.rules.model import target_weights
+
+        expected = implied_returns(covariance, target_weights(mandate, timestamps, prices), objective.risk_aversion)
+    else:
+        expected = expected_returns(
+            objective.returns,
+            returns,
+            covariance,
+            np.array(mandate.benchmark_weights),
+            objective.risk_aversion,
+            mandate.symbols,
+            rows_per_year,
+        )
     return Forecast(
         symbols=history.symbols,
         horizon_days=objective.horizon_days,
@@ -76,8 +82,8 @@ def model_hash(
     return "0x" + keccak(head + numbers.astype("<f8").tobytes()).hex()
 
 
-def _window(snapshot: Snapshot, history: PriceHistory, mandate: Mandate) -> tuple[FloatArray, int]:
-    """Prices inside the model's window, shape (T, n), and the seconds between rows."""
+def _window(snapshot: Snapshot, history: PriceHistory, mandate: Mandate) -> tuple[IntArray, FloatArray, int]:
+    """Times and prices inside the model's window, shapes (T,) and (T, n), and the seconds between rows."""
     if history.symbols != mandate.symbols or mandate.symbols != tuple(asset.symbol for asset in snapshot.assets):
         raise ForecastError(
             f"history of {', '.join(history.symbols)} for a mandate of {', '.join(mandate.symbols)}: wrong history"
@@ -102,4 +108,4 @@ def _window(snapshot: Snapshot, history: PriceHistory, mandate: Mandate) -> tupl
             f"the price of {history.symbols[column]} at time {timestamps[row]} is {prices[row, column]}; "
             "a price must be positive"
         )
-    return prices, step
+    return timestamps, prices, step

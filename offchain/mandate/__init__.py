@@ -8,6 +8,7 @@ from offchain.mandate.beliefs import (
     Covariance,
     DccCovariance,
     DenoisedCovariance,
+    EstimatedReturns,
     EwmaCovariance,
     FactorCovariance,
     LedoitWolfCovariance,
@@ -33,6 +34,7 @@ from offchain.mandate.parity import (
     compare_with_chain,
     tighter_limits,
 )
+from offchain.mandate.rules import EnsembleReturns, Rule, RuleReturns
 from offchain.mandate.universe import (
     Asset,
     ChainlinkOracle,
@@ -51,6 +53,8 @@ __all__ = [
     "Covariance",
     "DccCovariance",
     "DenoisedCovariance",
+    "EnsembleReturns",
+    "EstimatedReturns",
     "EwmaCovariance",
     "Execution",
     "FactorCovariance",
@@ -65,6 +69,8 @@ __all__ = [
     "OasCovariance",
     "OracleFeed",
     "Returns",
+    "Rule",
+    "RuleReturns",
     "ShrunkReturns",
     "StakedRatioOracle",
     "UniswapV2Venue",

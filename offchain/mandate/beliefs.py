@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from offchain.mandate.rules import EnsembleReturns, RuleReturns
 from offchain.mandate.universe import Positive, Section, as_tuple, refusal
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -176,7 +177,5 @@ class CarryReturns(Section):
         return tuple(self.yields)
 
 
-Returns = Annotated[
-    BenchmarkImpliedReturns | ShrunkReturns | BlackLittermanReturns | MomentumReturns | CarryReturns,
-    Field(discriminator="kind"),
-]
+EstimatedReturns = BenchmarkImpliedReturns | ShrunkReturns | BlackLittermanReturns | MomentumReturns | CarryReturns
+Returns = Annotated[EstimatedReturns | RuleReturns | EnsembleReturns, Field(discriminator="kind")]

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from offchain.errors import PlimsollError
-from offchain.mandate import beliefs, models, universe
+from offchain.mandate import beliefs, models, rules, universe
 
 _SHOWN = 80
 _SECTIONS: dict[tuple[str, ...], type[BaseModel]] = {
@@ -38,6 +38,8 @@ _SECTIONS: dict[tuple[str, ...], type[BaseModel]] = {
     ("objective", "returns", "momentum"): beliefs.MomentumReturns,
     ("objective", "returns", "carry"): beliefs.CarryReturns,
     ("objective", "returns", "carry", "yields"): beliefs.Yields,
+    ("objective", "returns", "rule"): rules.RuleReturns,
+    ("objective", "returns", "ensemble"): rules.EnsembleReturns,
     ("limits",): models.Limits,
     ("fees",): models.Fees,
     ("execution",): models.Execution,

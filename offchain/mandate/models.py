@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from offchain.mandate.beliefs import Covariance, MomentumReturns, Returns
 from offchain.mandate.limits import OracleFeed, VaultLimits
+from offchain.mandate.rules import EnsembleReturns, RuleReturns
 from offchain.mandate.universe import (
     FULL_BPS,
     Asset,
@@ -47,6 +48,9 @@ class MeanVarianceObjective(Section):
         if isinstance(self.returns, MomentumReturns) and self.returns.lookback_days > window:
             allowed = f"must be at most covariance.window_days ({window:g}), which is the history there is"
             raise refusal("returns.lookback_days", self.returns.lookback_days, allowed)
+        if isinstance(self.returns, RuleReturns | EnsembleReturns) and self.returns.needed_days > window:
+            allowed = f"must be at least {self.returns.needed_days:g}, the days that objective.returns looks at"
+            raise refusal("covariance.window_days", window, allowed)
         return self
 
 

@@ -10,15 +10,15 @@ from offchain.mandate import (
     BenchmarkImpliedReturns,
     BlackLittermanReturns,
     CarryReturns,
+    EstimatedReturns,
     MomentumReturns,
-    Returns,
     ShrunkReturns,
 )
 from offchain.risk.arrays import FloatArray
 
 
 def expected_returns(
-    model: Returns,
+    model: EstimatedReturns,
     returns: FloatArray,
     covariance: FloatArray,
     benchmark: FloatArray,
