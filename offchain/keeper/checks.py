@@ -12,6 +12,7 @@ from eth_utils.address import to_checksum_address
 
 from offchain.errors import PlimsollError
 from offchain.keeper.journal import Journal
+from offchain.keeper.reorganisation import DEEPEST
 from offchain.mandate import Mandate, MandateParityError, VaultLimits, compare_with_chain
 from offchain.market.snapshot import Block
 from offchain.market.vault import read_chain_mandate
@@ -20,8 +21,8 @@ from offchain.settle.development import check_signer
 from offchain.settle.node import Node, Reverted
 from offchain.settle.signing import DOMAIN_VERSION, Domain
 
-REORGANISATION = 64
-"""Blocks that no reorganisation exceeds: two epochs, after which a block is final."""
+MOST_AHEAD = 60.0
+"""Seconds by which a head may be ahead of this machine's clock."""
 
 _DOMAIN_TYPES = ["bytes1", "string", "string", "uint256", "address", "bytes32", "uint256[]"]
 
@@ -113,7 +114,7 @@ def read_domain(node: Node, vault: str, chain_id: int) -> Domain:
 
 
 def check_fresh(head: Block, max_age: float | None) -> None:
-    """Refuse a chain that stands still.
+    """Refuse a chain that stands still, or a clock that cannot tell.
 
     Parameters
     ----------
@@ -124,9 +125,14 @@ def check_fresh(head: Block, max_age: float | None) -> None:
     Raises
     ------
     KeeperRefusal
-        When the head is older.
+        When the head is older, or more than `MOST_AHEAD` seconds ahead of this machine's clock.
     """
     age = time.time() - head.timestamp
+    if max_age is not None and age < -MOST_AHEAD:
+        raise KeeperRefusal(
+            f"block {head.number} is {-age:.0f} seconds ahead of this machine's clock; set the clock (NTP), "
+            "because a slow one takes an old head for a new one"
+        )
     if max_age is not None and age > max_age:
         raise KeeperRefusal(
             f"block {head.number} is {age:.0f} seconds old, {max_age:g} are allowed; "
@@ -137,7 +143,7 @@ def check_fresh(head: Block, max_age: float | None) -> None:
 def check_same_chain(node: Node, head: Block, journal: Journal) -> None:
     """Refuse a chain that is not the one the journal was written on, or a node that is behind it.
 
-    A reorganisation may take back less than `REORGANISATION` blocks, and no final one.
+    A reorganisation may take back less than `DEEPEST` blocks, and no final one.
 
     Raises
     ------
@@ -147,7 +153,7 @@ def check_same_chain(node: Node, head: Block, journal: Journal) -> None:
     last = journal.last_tick_block()
     if last is None:
         return
-    if head.number + REORGANISATION < last.number:
+    if head.number + DEEPEST < last.number:
         raise KeeperRefusal(
             f"journal {journal.path}: its last decision was at block {last.number}, the node is at {head.number}; "
             "wait until it is in sync, or give --journal another file if this is another chain"

@@ -15,6 +15,7 @@ from offchain.keeper.orders import OrderWatch
 from offchain.keeper.records import OrderRecord, Purpose, TransactionRecord
 from offchain.keeper.states import State
 from offchain.keeper.submitter import Job, Submitter
+from offchain.keeper.tracing import span
 from offchain.market.snapshot import Block
 from offchain.settle.calls import encode_signed
 from offchain.settle.node import Node
@@ -81,14 +82,17 @@ class Dispatch:
         digest = "0x" + order_digest(order, self._domain).hex()
         signer, sender = self._signer.address, self._submitter.account
         row = self._journal.plan_order(tick, order, digest, signer, head.number)
-        trial = simulate_order(self._node, self._domain.vault, order, signer, sender=sender)
+        with span("simulate"):
+            trial = simulate_order(self._node, self._domain.vault, order, signer, sender=sender)
         problem = f"in simulation: {trial.reason}"
         if trial.event is not None and trial.event.digest != digest:
             problem = f"the vault hashes it to {trial.event.digest}; is it another version?"
         elif trial.succeeds:
             row = self._journal.advance_order(row.id, State.SIMULATED, f"{trial.gas_used} gas")
-            row = self._journal.sign_order(row.id, sign_order(order, self._domain, self._signer))
-            return self._relay(row, trial.gas_limit, head)
+            with span("sign"):
+                row = self._journal.sign_order(row.id, sign_order(order, self._domain, self._signer))
+            with span("send"):
+                return self._relay(row, trial.gas_limit, head)
         log.warning("order not signed", order=digest, why=problem)
         return self._journal.advance_order(row.id, State.REVERTED, problem)
 

@@ -58,6 +58,7 @@ class Journal:
         self.path = path
         self._engine = engine
         self._lock = lock
+        self._file: int | None = None
 
     @classmethod
     def open(cls, path: Path, *, chain_id: int, vault: str) -> Self:
@@ -211,19 +212,40 @@ class Journal:
         rows = self._all(select(*columns).order_by(table.c.id.desc()).limit(1))
         return TickBlock(rows[0].block_number, rows[0].block_hash, rows[0].block_timestamp) if rows else None
 
-    def left_unsigned(self) -> bool:
-        """Whether the newest tick wanted to settle and the process ended, or its node failed, before it signed."""
+    def left_unsigned(self, head_number: int) -> bool:
+        """Whether the newest tick wanted to settle, nothing was signed, and it is time to plan it again.
+
+        That is at once when the process ended or its node failed, and after the order's
+        deadline when it failed in simulation: by then the market is another.
+        """
         table = schema.ticks
         rows = self._all(select(table.c.id, table.c.decision).order_by(table.c.id.desc()).limit(1))
         if not rows or rows[0].decision != Decision.SETTLE:
             return False
         orders = self._all(select(schema.orders).where(schema.orders.c.tick == rows[0].id))
-        return all(row.signature is None and row.state != State.REVERTED for row in orders)
+        return all(
+            row.signature is None and (row.state != State.REVERTED or row.deadline < head_number) for row in orders
+        )
 
     def tick_counts(self) -> dict[str, int]:
         """Number of ticks by decision."""
         statement = select(schema.ticks.c.decision, func.count().label("n")).group_by(schema.ticks.c.decision)
         return {row.decision: row.n for row in self._all(statement)}
+
+    def order_counts(self) -> dict[str, int]:
+        """Number of orders by state."""
+        return self._count_states(schema.orders)
+
+    def transaction_counts(self) -> dict[str, int]:
+        """Number of transactions by state."""
+        return self._count_states(schema.transactions)
+
+    def last_settlement(self) -> Settlement | None:
+        """What the chain made of the newest order that settled."""
+        table = schema.orders
+        statement = select(table.c.settlement).where(table.c.settlement.is_not(None))
+        rows = self._scalars(statement.order_by(table.c.id.desc()).limit(1))
+        return settlement_from_json(rows[0]) if rows else None
 
     # Orders
 
@@ -384,8 +406,18 @@ class Journal:
                     f"journal {self.path}: its {key} is {known.get(key)}, not {value}; give --journal another file"
                 )
 
+    def _inode(self) -> int | None:
+        try:
+            return self.path.stat().st_ino
+        except OSError:
+            return None
+
     @contextmanager
     def _write(self) -> Iterator[Connection]:
+        # SQLite goes on writing to a file that was moved or deleted; nobody would find that again.
+        self._file = self._file or self._inode()
+        if self._file is not None and self._inode() != self._file:
+            raise JournalError(f"journal {self.path}: the file is gone; put it back, nothing more is sent until then")
         try:
             with self._engine.begin() as connection:
                 yield connection
@@ -400,6 +432,10 @@ class Journal:
                 return connection.execute(statement).all()
         except DBAPIError as error:
             raise JournalError(f"journal {self.path}: cannot be read ({error.orig})") from error
+
+    def _count_states(self, table: Table) -> dict[str, int]:
+        statement = select(table.c.state, func.count().label("n")).group_by(table.c.state)
+        return {row.state: row.n for row in self._all(statement)}
 
     def _scalars(self, statement: Any) -> list[Any]:
         return [row[0] for row in self._all(statement)]

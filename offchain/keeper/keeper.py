@@ -14,6 +14,7 @@ journal and on the chain, so that a keeper that dies goes on where it stopped.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -24,13 +25,15 @@ from offchain.errors import PlimsollError
 from offchain.keeper.breaker_watch import BreakerWatch
 from offchain.keeper.checks import check_before_start, check_fresh, check_same_chain
 from offchain.keeper.dispatch import Dispatch
+from offchain.keeper.health import Health
 from offchain.keeper.history_chunks import encode_history
-from offchain.keeper.journal import Journal
+from offchain.keeper.journal import Journal, JournalError
 from offchain.keeper.pipeline import deliberate, plan_to_json
 from offchain.keeper.records import Decision
 from offchain.keeper.reorganisation import Ancestry
 from offchain.keeper.report import TickReport
 from offchain.keeper.submitter import Submitter
+from offchain.keeper.tracing import span
 from offchain.mandate import Mandate, tighter_limits
 from offchain.market import codec
 from offchain.market.history import HistoryReader, PriceHistory
@@ -47,7 +50,7 @@ from offchain.settle.reconcile import compare
 from offchain.settle.signing import OrderSigner
 
 MINUTE = 60
-_LONGEST_BACKOFF = 30.0
+_LONGEST_BACKOFF = 5.0
 
 log = structlog.get_logger(__name__)
 
@@ -112,6 +115,7 @@ class Keeper:
         self.mandate = mandate
         self.journal = journal
         self.stopping = threading.Event()
+        self.health = Health()
         self._client = client
         self._node = Node(client)
         identity = check_before_start(self._node, self.vault, mandate, signer=signer.address, payer=payer.address)
@@ -146,27 +150,34 @@ class Keeper:
         check_same_chain(self._node, head, self.journal)
         self._dispatch.recover()
         self.on_block(head)
+        self.health.recovered = True
+        self.health.saw(head)
         open_orders = len(self.journal.open_orders())
         log.info("started", vault=self.vault, node=self._client.url, pools=len(self._pools), open_orders=open_orders)
 
     def run(self, report: Callable[[TickReport], None] = lambda report: None) -> None:
         """Follow the chain until `stopping` is set; `report` is called after every decision.
 
-        A node that fails is asked again, with growing pauses; the journal makes that safe.
+        A node or a journal that fails is tried again, with growing pauses: whatever was to be
+        done was journaled first, or was not done.
         """
         self.recover()
         backoff = self.settings.poll_seconds
         seen = ""
         while not self.stopping.is_set():
+            self.health.turn()
             try:
-                head = self._node.head()
+                head = self._head()
                 if head.hash != seen:
                     self.on_block(head)
                     if self.due(head):
                         report(self.decide(head))
                     seen = head.hash
-            except NodeError as error:
-                log.warning("node failed", error=str(error), again_in=backoff)
+                self.health.saw(head)
+            except (NodeError, JournalError) as error:
+                kind = "journal" if isinstance(error, JournalError) else "node"
+                self.health.failed(kind, str(error))
+                log.warning(f"{kind} failed", error=str(error), again_in=backoff)
                 self.stopping.wait(backoff)
                 backoff = min(2 * backoff, _LONGEST_BACKOFF)
             else:
@@ -184,12 +195,12 @@ class Keeper:
     def due(self, head: Block) -> bool:
         """Whether nothing is under way, and a new interval has begun on the chain's clock or the last tick was cut off.
 
-        A tick is cut off when the process ended, or its node failed, before its order was signed.
+        A tick is cut off when its order was never signed, see `Journal.left_unsigned`.
         """
         interval = self.mandate.execution.interval_minutes * MINUTE
         last = self.journal.last_tick_block()
         begun = last is None or head.timestamp // interval > last.timestamp // interval
-        return (begun or self.journal.left_unsigned()) and self._dispatch.idle(head)
+        return (begun or self.journal.left_unsigned(head.number)) and self._dispatch.idle(head)
 
     def on_block(self, head: Block) -> None:
         """Do for a new block all that is not deciding."""
@@ -200,7 +211,7 @@ class Keeper:
         """Follow the chain until nothing is under way, or `stopping` is set; returns the head then."""
         seen, idle = "", False
         while not self.stopping.is_set():
-            head = self._node.head()
+            head = self._head()
             if head.hash != seen:
                 self.on_block(head)
                 seen, idle = head.hash, self._dispatch.idle(head)
@@ -217,11 +228,20 @@ class Keeper:
         Whatever makes planning impossible is a refusal, not an error; only a node that
         fails raises.
         """
+        began = time.perf_counter()
+        with span("tick", block=head.number, vault=self.vault):
+            report = self._decide(head)
+        self.health.ticked(time.perf_counter() - began)
+        return report
+
+    def _decide(self, head: Block) -> TickReport:
         self._dispatch.recover()
         try:
             check_fresh(head, self._max_head_age)
-            snapshot = read_snapshot(self._client, self.vault, self.mandate, self._pools)
-            history = self._history.read(snapshot.block)
+            with span("snapshot"):
+                snapshot = read_snapshot(self._client, self.vault, self.mandate, self._pools)
+            with span("history"):
+                history = self._history.read(snapshot.block)
         except NodeError:
             raise
         except PlimsollError as problem:
@@ -229,6 +249,12 @@ class Keeper:
             self._tell_once(str(problem), head.number)
             return TickReport(Decision.REFUSE, str(problem), head.number)
         return self._act(snapshot, history)
+
+    def _head(self) -> Block:
+        """The newest block, of the mandate's chain and not of a node that fell behind."""
+        head = self._node.head_of(self.mandate.chain_id)
+        self._ancestry.refuse_behind(head, self._client.url)
+        return head
 
     def follow(self, report: TickReport) -> TickReport:
         """Wait until nothing is under way and complete a report with what became of its order."""
@@ -247,7 +273,8 @@ class Keeper:
         plan = None
         try:
             tighter_limits(self.mandate, snapshot.vault.limits)
-            plan = deliberate(snapshot, history, self.mandate)
+            with span("plan"):
+                plan = deliberate(snapshot, history, self.mandate)
         except PlimsollError as problem:
             decision, reason = Decision.REFUSE, str(problem)
             self._tell_once(reason, number)
@@ -256,20 +283,22 @@ class Keeper:
             reason = f"{plan.reason}: {plan.note}" if plan.note else str(plan.reason)
             self._last_problem = ""
             log.info("decided", decision=decision, reason=reason, block=number, legs=len(plan.legs))
-        tick = self.journal.record_tick(
-            block_number=number,
-            block_hash=snapshot.block.hash,
-            block_timestamp=snapshot.block.timestamp,
-            mandate=self._mandate_json,
-            snapshot=codec.to_json(snapshot),
-            history=encode_history(history),
-            plan=None if plan is None else plan_to_json(plan),
-            decision=decision,
-            reason=reason,
-        )
+        with span("record"):
+            tick = self.journal.record_tick(
+                block_number=number,
+                block_hash=snapshot.block.hash,
+                block_timestamp=snapshot.block.timestamp,
+                mandate=self._mandate_json,
+                snapshot=codec.to_json(snapshot),
+                history=encode_history(history),
+                plan=None if plan is None else plan_to_json(plan),
+                decision=decision,
+                reason=reason,
+            )
         if plan is None or not plan.trades:
             return TickReport(decision, reason, number, tick, plan)
-        order = self._dispatch.place(tick, compile_order(plan, snapshot, self.mandate), snapshot.block)
+        with span("order", legs=len(plan.legs)):
+            order = self._dispatch.place(tick, compile_order(plan, snapshot, self.mandate), snapshot.block)
         return TickReport(decision, reason, number, tick, plan, order)
 
     def _tell_once(self, problem: str, block: int) -> None:

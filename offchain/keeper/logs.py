@@ -5,13 +5,22 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Sequence
 from typing import TextIO
 
 import structlog
 
 
-def configure_logs(stream: TextIO | None = None, *, verbose: bool = False) -> None:
-    """Set up structlog for a keeper process; stdout stays free for results."""
+def configure_logs(
+    stream: TextIO | None = None, *, verbose: bool = False, also: Sequence[structlog.typing.Processor] = ()
+) -> None:
+    """Set up structlog for a keeper process; stdout stays free for results.
+
+    Parameters
+    ----------
+    also
+        Processors that see every event before it is written.
+    """
     out = stream or sys.stderr
     readable = out.isatty()
     renderer: structlog.typing.Processor = (
@@ -23,6 +32,7 @@ def configure_logs(stream: TextIO | None = None, *, verbose: bool = False) -> No
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="%H:%M:%S" if readable else "iso", utc=not readable),
             structlog.processors.format_exc_info,
+            *also,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if verbose else logging.INFO),

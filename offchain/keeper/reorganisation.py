@@ -7,10 +7,18 @@ from collections import deque
 
 import structlog
 
+from offchain.market.rpc import NodeError
 from offchain.market.snapshot import Block
 from offchain.settle.node import Node
 
 REMEMBERED = 128
+DEEPEST = 64
+"""Blocks that no reorganisation exceeds: two epochs, after which a block is final."""
+
+
+class NodeBehind(NodeError):
+    """A node that serves older blocks than it, or another one, did before."""
+
 
 log = structlog.get_logger(__name__)
 
@@ -25,6 +33,18 @@ class Ancestry:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._seen: deque[tuple[int, str]] = deque(maxlen=REMEMBERED)
+
+    def refuse_behind(self, head: Block, url: str) -> None:
+        """Raise `NodeBehind` for a head that was passed already, or is lower than any reorganisation leads.
+
+        The first is a node that lags, the second one that starts again from nothing: neither
+        says that anything was lost.
+        """
+        newest = self._seen[-1] if self._seen else None
+        if newest is None or head.number >= newest[0]:
+            return
+        if (head.number, head.hash) in self._seen or head.number + DEEPEST < newest[0]:
+            raise NodeBehind(url, f"is at block {head.number}, {newest[0]} was seen; wait until it has caught up")
 
     def observe(self, head: Block) -> int:
         """Remember a head; returns how many of the blocks seen were lost."""

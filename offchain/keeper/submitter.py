@@ -166,7 +166,7 @@ class Submitter:
         return Job(Purpose.VOID, self.account, b"", VOID_GAS)
 
     def _rebroadcast(self, row: TransactionRecord) -> TransactionRecord:
-        if row.state is State.BROADCAST and self._node.knows_transaction(row.hash):
+        if row.state is State.BROADCAST and self._node.has_waiting(row.hash):
             return row
         return self.broadcast(row)
 

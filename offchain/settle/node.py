@@ -75,6 +75,15 @@ class Node:
         """The newest block."""
         return self._ask(_block, "eth_getBlockByNumber", "latest", False)
 
+    def head_of(self, chain_id: int) -> Block:
+        """The newest block; `WrongChain` when the node serves another chain than it should."""
+        served, answer = self.client.batch([("eth_chainId", ()), ("eth_getBlockByNumber", ("latest", False))])
+        self.client.check_chain(self.client.quantity(served, "eth_chainId"), chain_id)
+        try:
+            return _block(answer)
+        except (KeyError, TypeError, ValueError):
+            raise self.client.malformed("eth_getBlockByNumber", answer) from None
+
     def finalized_number(self) -> int:
         """Number of the newest finalised block."""
         return self._ask(lambda block: _integer(block["number"]), "eth_getBlockByNumber", "finalized", False)
@@ -130,9 +139,11 @@ class Node:
             if not re.search(r"already (known|imported|exists)", error.message, re.IGNORECASE):
                 raise
 
-    def knows_transaction(self, transaction: str) -> bool:
-        """Whether the node has a transaction, mined or waiting."""
-        return self.client.call("eth_getTransactionByHash", transaction) is not None
+    def has_waiting(self, transaction: str) -> bool:
+        """Whether a transaction waits in the node's pool; one that it shows in a block, perhaps a lost one, does not."""
+        return self._ask(
+            lambda found: found is not None and found.get("blockHash") is None, "eth_getTransactionByHash", transaction
+        )
 
     def receipt(self, transaction: str) -> Receipt | None:
         """Receipt of a mined transaction; `None` while it has none."""

@@ -9,6 +9,7 @@ from sqlalchemy import update
 from offchain.keeper import dispatch, schema
 from offchain.keeper.checks import KeeperRefusal
 from offchain.keeper.records import Decision
+from offchain.keeper.reorganisation import NodeBehind
 from offchain.keeper.replay import replay
 from offchain.keeper.states import State
 from offchain.mandate import MandateParityError
@@ -30,6 +31,10 @@ def keeper(stage, journal):
     keeper = stage.keeper(journal)
     keeper.recover()
     return keeper
+
+
+class Killed(BaseException):
+    """Nobody catches it."""
 
 
 def sent(stage):
@@ -217,11 +222,11 @@ def test_replay_names_what_differs(stage, journal, keeper):
 
 def test_tick_whose_order_was_never_signed_is_due_again(stage, journal, keeper, monkeypatch):
     def die(*_arguments, **_options):
-        raise KeyboardInterrupt
+        raise Killed
 
     with monkeypatch.context() as patch:
         patch.setattr(dispatch, "sign_order", die)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(Killed):
             keeper.decide(stage.node.head())
     reborn = stage.keeper(journal)
     reborn.recover()
@@ -230,3 +235,25 @@ def test_tick_whose_order_was_never_signed_is_due_again(stage, journal, keeper, 
 
     assert [row.state for row in journal.orders()] == [State.CANCELLED, State.INCLUDED]
     assert not reborn.due(stage.node.head())
+
+
+def test_order_that_failed_in_simulation_is_planned_again_after_its_deadline(stage, journal, keeper, monkeypatch):
+    impossible = stage.buy_weth(deadline=5, min_amount_out=10**30)
+    with monkeypatch.context() as patch:
+        patch.setattr("offchain.keeper.keeper.compile_order", lambda *_: impossible)
+        keeper.decide(stage.node.head())
+    assert journal.orders()[0].state is State.REVERTED
+    assert not keeper.due(stage.node.head())
+    stage.mine(6)
+
+    assert keeper.due(stage.node.head())
+
+
+def test_head_that_was_passed_already_is_a_node_that_lags(stage, keeper):
+    keeper.on_block(stage.node.head())
+    before = stage.node.head()
+    stage.mine()
+    keeper.on_block(stage.node.head())
+
+    with pytest.raises(NodeBehind, match="wait until it has caught up"):
+        keeper._ancestry.refuse_behind(before, "http://node")
