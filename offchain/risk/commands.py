@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -78,6 +79,8 @@ def risk(
         int, typer.Option("--trials", min=1, help="Portfolios this one was picked from, for the deflated Sharpe ratio.")
     ] = 1,
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same report.")] = 0,
+    start: Annotated[datetime | None, typer.Option("--start", help="First time, UTC.")] = None,
+    end: Annotated[datetime | None, typer.Option("--end", help="Last time, UTC.")] = None,
     plot: PlotOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -88,7 +91,7 @@ def risk(
     from offchain.risk.report import LEVELS, MODELS, study_risk
 
     study = study_risk(
-        load_prices(prices),
+        load_prices(prices).between(_seconds(start), _seconds(end)),
         read_weights(weights) if weights else None,
         benchmark=benchmark,
         missing=missing.value,
@@ -215,6 +218,10 @@ def surface(
         typer.echo(f"Figures: {page}")
 
 
+def _seconds(moment: datetime | None) -> float | None:
+    return None if moment is None else moment.replace(tzinfo=UTC).timestamp()
+
+
 def _read(file: Path, underlying: str | None) -> OptionChain:
     from offchain.risk.options.chain_file import read_chain
 
@@ -238,8 +245,8 @@ def _print_risk(report: RiskReport) -> None:
         len(report.measures),
     )
     typer.echo(f"Intervals: {some.level:.0%}, stationary bootstrap with blocks of {some.block:.1f} periods")
-    sharpe = report.deflated_sharpe
-    typer.echo(f"Probability that the Sharpe ratio is more than luck: {sharpe.probability:.1%}")
+    if report.deflated_sharpe is not None:
+        typer.echo(f"Probability that the Sharpe ratio is more than luck: {report.deflated_sharpe.probability:.1%}")
     _print_rows(
         ("asset", "weight", "periods", "return", "volatility", "drawdown"),
         [
@@ -265,6 +272,8 @@ def _print_risk(report: RiskReport) -> None:
         ],
         len(report.tails),
     )  # fmt: skip
+    for note in dict.fromkeys(f"{row.model}: {row.note}" for row in report.tails if row.note):
+        typer.echo(f"No {note}")
     _print_rows(
         ("stress", "lowest close", "whole event", "worst day", "date", "stand-ins"),
         [

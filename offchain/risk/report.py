@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -17,11 +19,20 @@ from offchain.risk.portfolio import Missing, PortfolioReturns, portfolio_returns
 from offchain.risk.prices.problems import PriceProblem
 from offchain.risk.prices.table import PriceTable
 from offchain.risk.stress import StressResult, stress_portfolio
-from offchain.risk.tails import Coverage, ShortfallTests, WalkForward, tail_model, tail_of, walk_forward_levels
+from offchain.risk.tails import (
+    Coverage,
+    ShortfallTests,
+    WalkForward,
+    fit_joint,
+    tail_model,
+    tail_of,
+    walk_forward_levels,
+)
 
 MODELS = ("historical", "normal", "student", "pareto", "filtered-historical", "filtered-pareto")
 LEVELS = (0.95, 0.99)
 REFIT = 20
+JOINT_SCENARIOS = 20_000
 UNITS = {
     "annual_return": "fraction per year of 365 days, compound",
     "annual_volatility": "fraction per root year",
@@ -54,6 +65,8 @@ class TailRow:
         Of the period after the last, losses as fractions.
     coverage, shortfall
         Tests of the model's walk-forward forecasts; None where the record is too short for them.
+    note
+        Why there is no number, where there is none.
     """
 
     model: str
@@ -62,6 +75,7 @@ class TailRow:
     expected_shortfall: float
     coverage: Coverage | None
     shortfall: ShortfallTests | None
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +117,7 @@ class RiskReport:
     drawdown
         The deepest, in periods from the start.
     deflated_sharpe
-        Against the number of trials.
+        Against the number of trials; None for returns that do not vary.
     assets
         One row each.
     correlation
@@ -127,7 +141,7 @@ class RiskReport:
     measures: Mapping[str, Interval]
     units: Mapping[str, str]
     drawdown: Drawdown
-    deflated_sharpe: DeflatedSharpe
+    deflated_sharpe: DeflatedSharpe | None
     assets: tuple[AssetRow, ...]
     correlation: FloatArray
     tails: tuple[TailRow, ...]
@@ -215,10 +229,13 @@ def study_risk(
         units={name: UNITS[name] for name in named},
         drawdown=max_drawdown(returns),
         # The spread of the trials' ratios is not known here; that of an estimated ratio without skill stands in.
-        deflated_sharpe=deflated_sharpe(returns, trials, 1.0 / returns.size),
+        deflated_sharpe=deflated_sharpe(returns, trials, 1.0 / returns.size) if np.ptp(returns) > 0.0 else None,
         assets=_assets(portfolio, per_year, levels[0]),
         correlation=_correlation(portfolio.assets),
-        tails=tuple(_tail(returns, model, level, window, walked, seed) for model in models for level in levels),
+        tails=(
+            *(_tail(returns, model, level, window, walked, seed) for model in models for level in levels),
+            *_joint_tails(portfolio, levels, window, seed),
+        ),
         stress=stress_portfolio(portfolio.symbols, portfolio.weights),
         problems=table.problems,
     )
@@ -301,8 +318,9 @@ def _walk(
         return {}
     walked = {}
     for name in models:
-        for level, done in walk_forward_levels(returns, tail_model(name), levels, window=window, refit=REFIT).items():
-            walked[name, level] = done
+        with suppress(RiskError):
+            found = walk_forward_levels(returns, tail_model(name), levels, window=window, refit=REFIT)
+            walked.update({(name, level): one for level, one in found.items()})
     return walked
 
 
@@ -314,7 +332,11 @@ def _tail(
     walked: Mapping[tuple[str, float], WalkForward],
     seed: int,
 ) -> TailRow:
-    at_risk, shortfall = tail_of(returns[-window:], tail_model(model), level)
+    chosen = tail_model(model)
+    try:
+        at_risk, shortfall = tail_of(returns[-window:], chosen, level)
+    except RiskError as error:
+        return TailRow(model, level, math.nan, math.nan, None, None, str(error))
     done = walked.get((model, level))
     return TailRow(
         model=model,
@@ -323,6 +345,28 @@ def _tail(
         expected_shortfall=shortfall,
         coverage=done.coverage() if done else None,
         shortfall=done.shortfall(samples=500, seed=seed) if done else None,
+    )
+
+
+def _joint_tails(portfolio: PortfolioReturns, levels: Sequence[float], window: int, seed: int) -> tuple[TailRow, ...]:
+    """Tails of the weighted assets' joint scenarios, where there are several assets and enough periods."""
+    whole = portfolio.assets[np.isfinite(portfolio.assets).all(axis=1)][-window:]
+    if len(portfolio.symbols) < 2:
+        return ()
+    try:
+        drawn = fit_joint(whole).draw(JOINT_SCENARIOS, seed) @ portfolio.weights
+    except RiskError as error:
+        return tuple(TailRow("t-copula", level, math.nan, math.nan, None, None, str(error)) for level in levels)
+    return tuple(
+        TailRow(
+            "t-copula",
+            level,
+            measures.value_at_risk(drawn, level),
+            measures.expected_shortfall(drawn, level),
+            None,
+            None,
+        )
+        for level in levels
     )
 
 

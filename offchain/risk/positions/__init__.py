@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Positions whose value is not linear in prices, and books of them."""
 
-from offchain.risk.positions.book import Book, UnderlyingGreeks, ladder
+from offchain.risk.positions.book import Book, UnderlyingGreeks, ladder, scenarios
 from offchain.risk.positions.linear import Coin, Perpetual, funding_paid, inverse_perpetual_profit
 from offchain.risk.positions.liquidity import (
     LiquidityPosition,
@@ -30,6 +30,7 @@ __all__ = [
     "inverse_perpetual_profit",
     "ladder",
     "liquidity_of",
+    "scenarios",
     "straddle",
     "trade_probability",
 ]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,6 +95,35 @@ class Book:
     ) -> FloatArray:
         """Return the change of value by delta, gamma, vega and theta; `Sensitivities.change` has the terms."""
         return self.sensitivities(now).change(now, then, second_order_volatility=second_order_volatility)
+
+
+def scenarios(
+    now: MarketState,
+    symbols: Sequence[str],
+    returns: FloatArray,
+    *,
+    years: float = 0.0,
+    volatility_response: float = 0.0,
+) -> MarketState:
+    """Return scenarios of prices, such as a t copula or a filtered simulation draws.
+
+    Parameters
+    ----------
+    symbols, returns
+        Underlyings, and simple returns of shape (m, n) above -1. Others stand still.
+    years
+        Time the scenarios take.
+    volatility_response
+        Implied volatility added for a fall of the price by one in logarithms: 0.5 adds five points, 0.05, for a fall
+        of about ten per cent, and takes them away for a rise.
+    """
+    prices: dict[str, FloatArray] = {name: np.asarray(price, dtype=np.float64) for name, price in now.prices.items()}
+    shifts = {name: np.asarray(shift, dtype=np.float64) for name, shift in now.volatility_shifts.items()}
+    for at, name in enumerate(symbols):
+        prices[name] = now.price(name) * (1.0 + returns[:, at])
+        if volatility_response:
+            shifts[name] = now.volatility_shift(name) - volatility_response * np.log1p(returns[:, at])
+    return MarketState(prices, shifts, now.elapsed + years)
 
 
 def ladder(

@@ -8,7 +8,7 @@ no row of the files that is later in time, except through the grid's step and th
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -28,6 +28,8 @@ RISE_OF_ANOTHER_ASSET = math.log(10.0)
 """Rise in one step that no asset makes: a token replaced or redenominated. A fall is always kept."""
 CHANGE_OVER_A_GAP = math.log(5.0)
 """Change over a long gap, in either direction, that says another asset trades under the same name."""
+MIXED_STEPS = 1.9
+"""Ratio of two series' steps from which they do not belong on one grid."""
 USUAL_STEPS = (60, 300, 900, 1_800, 3_600, 14_400, 28_800, 86_400, 604_800)
 
 
@@ -68,6 +70,28 @@ class PriceTable:
         """Return simple returns, shape (T - 1, n); NaN where a price is missing or the asset is another one."""
         changes: FloatArray = np.where(self.joined[1:], self.prices[1:] / self.prices[:-1] - 1.0, np.nan)
         return changes
+
+    def between(self, start: float | None = None, end: float | None = None) -> PriceTable:
+        """Return the rows from a time to a time, Unix seconds, both included; the problems stay.
+
+        Raises
+        ------
+        PriceFileError
+            When fewer than two rows are left.
+        """
+        first = -math.inf if start is None else start
+        last = math.inf if end is None else end
+        kept = (self.timestamps >= first) & (self.timestamps <= last)
+        if kept.sum() < 2:
+            raise PriceFileError(
+                "prices", f"span {_iso(self.timestamps[0])} to {_iso(self.timestamps[-1])}, not this window"
+            )
+        joined = self.joined[kept]
+        joined[0] = False
+        bars = self.bars and (self.bars[0][kept], self.bars[1][kept], self.bars[2][kept])
+        return PriceTable(
+            self.symbols, self.timestamps[kept], self.step_seconds, self.prices[kept], joined, bars, self.problems
+        )
 
     def column(self, symbol: str) -> int:
         """Return the index of a symbol.
@@ -124,7 +148,7 @@ def load_prices(
     if not book:
         seen = f"; the first problem: {problems[0]}" if problems else ""
         raise PriceFileError(", ".join(map(str, names)), f"no usable row{seen}")
-    step = step_seconds or _step(book.values())
+    step = step_seconds or _step(book)
     grid = _grid(book.values(), step)
     columns = [_Column(symbol, one, grid, step, fill_steps, problems) for symbol, one in book.items()]
     bars = None
@@ -167,11 +191,23 @@ def _in_order(one: _Series, symbol: str, problems: list[PriceProblem]) -> list[P
     return kept
 
 
-def _step(series: Iterable[_Series]) -> int:
-    distances = [np.diff([line.time for line in one.lines]) for one in series if len(one.lines) > 1]
-    if not distances:
+def _step(book: Mapping[str, _Series]) -> int:
+    medians = {
+        symbol: float(np.quantile(np.diff([line.time for line in one.lines]), 0.5, method="lower"))
+        for symbol, one in book.items()
+        if len(one.lines) > 1
+    }
+    if not medians:
         raise PriceFileError("prices", "have a single row for each symbol; returns need two")
-    median = float(np.quantile(np.concatenate(distances), 0.5, method="lower"))
+    # Bars carry their opening time and their closing price: those of different lengths end at different times.
+    fast, slow = min(medians, key=lambda name: medians[name]), max(medians, key=lambda name: medians[name])
+    if medians[slow] > MIXED_STEPS * medians[fast] and len(book[slow].lines) > 2:
+        raise PriceFileError(
+            book[slow].file,
+            f"{slow} comes every {medians[slow]:.0f} s and {fast} every {medians[fast]:.0f} s; "
+            "bring them to one step first",
+        )
+    median = float(np.median(list(medians.values())))
     nearest = min(USUAL_STEPS, key=lambda step: abs(math.log(step / median)))
     return nearest if abs(nearest / median - 1.0) < 0.1 else max(1, round(median))
 

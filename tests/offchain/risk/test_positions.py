@@ -23,6 +23,7 @@ from offchain.risk.positions import (
     inverse_perpetual_profit,
     ladder,
     liquidity_of,
+    scenarios,
     straddle,
 )
 
@@ -159,6 +160,15 @@ def test_ladder_has_every_combination() -> None:
     assert profit[1, 0] == 0.0
     assert np.all(np.diff(profit, axis=0) > 0)
     assert np.all(np.diff(profit, axis=1) > 0)
+
+
+def test_scenarios_move_prices_and_volatilities() -> None:
+    returns = np.array([[-0.3, -0.2], [0.2, 0.1]])
+    then = scenarios(NOW, ["ETH", "BTC"], returns, years=0.1, volatility_response=0.5)
+    assert then.price("ETH") == pytest.approx([1_400.0, 2_400.0])
+    assert then.volatility_shift("BTC") == pytest.approx(-0.5 * np.log([0.8, 1.1]))
+    assert float(then.price("USDC")) == 1.0
+    assert Book(tuple(POSITIONS.values())).profit(NOW, then).shape == (2,)
 
 
 def test_liquidity_holds_one_asset_outside_its_range() -> None:

@@ -211,6 +211,21 @@ def _empty(folder: Path) -> Path:
     return folder / "prices.csv"
 
 
+def test_bars_of_different_lengths_do_not_share_a_grid(tmp_path: Path) -> None:
+    hourly = [f"2024-01-01T{hour:02d}:00Z,FAST,1" for hour in range(24)]
+    with pytest.raises(PriceFileError, match="SLOW comes every 86400 s and FAST every 3600 s"):
+        load_prices(long_file(tmp_path, daily("SLOW", dict.fromkeys(range(1, 9), 1)), hourly))
+
+
+def test_window_of_a_table(tmp_path: Path) -> None:
+    table = load_prices(long_file(tmp_path, daily("A", {1: 1, 2: 2, 3: 3, 4: 4})))
+    part = table.between(1_704_067_200 + DAY, 1_704_067_200 + 2 * DAY)
+    assert part.prices[:, 0].tolist() == [2.0, 3.0]
+    assert part.returns()[:, 0].tolist() == [0.5]
+    with pytest.raises(PriceFileError, match="2024-01-01T00:00Z to 2024-01-04T00:00Z"):
+        table.between(2e9)
+
+
 def test_missing_symbol_is_named(tmp_path: Path) -> None:
     with pytest.raises(PriceFileError, match="no DOGE; they have A"):
         load_prices(long_file(tmp_path, daily("A", {1: 1, 2: 2}))).column("DOGE")
