@@ -115,7 +115,7 @@ class AaveV3Reserve:
         limit = self.room if supplies else self.available
         if limit is not None and amount_in > limit:
             raise InsufficientLiquidityError(
-                f"reserve {self.address} can {'take' if supplies else 'pay'} at most {limit}; trade less than {amount_in}"
+                f"reserve {self.address} can {'take' if supplies else 'pay'} at most {limit}, not {amount_in}"
             )
         scaled = ray_divide(amount_in, self.index)
         if scaled == 0:
@@ -139,6 +139,12 @@ class AaveV3Reserve:
             room=None if self.room is None else self.room + amount_in,
         )
         return Swap(self.balance - after.balance, amount_in, after)
+
+    def most_in(self, token_in: int, token_out: int | None = None) -> int | None:
+        """What the cap leaves, or what lies in the reserve and the holder has."""
+        if is_zero_for_one(self.address, *self.tokens, token_in, token_out):
+            return self.room
+        return min(self.available, self.balance)
 
     def marginal_price(self, token_in: int, token_out: int | None = None) -> float:
         """One for one."""

@@ -142,6 +142,12 @@ class BalancerWeightedPool:
         amount_in = self.quote_out(token_in, amount_out, token_out)
         return Swap(amount_in, amount_out, self._after(token_in, amount_in, token_out, amount_out))
 
+    def most_in(self, token_in: int, token_out: int | None = None) -> int:
+        """Thirty per cent of the balance, and the fee on top."""
+        i, _ = find_pair(self.address, self.tokens, token_in, token_out)
+        net = self._scaled(i, self.balances[i]) * _MAX_RATIO // ONE // self._unit(i)
+        return min(net * ONE // (ONE - self.swap_fee), _MAX_BALANCE - self.balances[i])
+
     def marginal_price(self, token_in: int, token_out: int | None = None) -> float:
         """Base units out per base unit in, of an infinitesimal input, after the fee; 0 for an empty pool."""
         i, j = find_pair(self.address, self.tokens, token_in, token_out)

@@ -189,6 +189,10 @@ class ConcentratedPool:
         after = self._at_rung(ladder, rung + 1) if price == target else self._inside(ladder, rung, price)
         return Swap(ladder.taken[rung] + amount_in, amount_out, after)
 
+    def most_in(self, token_in: int, token_out: int | None = None) -> int | None:
+        """No limit: a swap ends where the liquidity does."""
+        return None
+
     def marginal_price(self, token_in: int, token_out: int | None = None) -> float:
         """Base units out per base unit in, of an infinitesimal input, after the fee."""
         zero_for_one = is_zero_for_one(self.address, self.token0, self.token1, token_in, token_out)

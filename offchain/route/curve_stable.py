@@ -137,6 +137,10 @@ class CurveStablePool:
         balances[j] -= amount_out + admin
         return Swap(amount_in, amount_out, replace(self, balances=tuple(balances)))
 
+    def most_in(self, token_in: int, token_out: int | None = None) -> int | None:
+        """No limit."""
+        return None
+
     def marginal_price(self, token_in: int, token_out: int | None = None) -> float:
         """Base units out per base unit in, of an infinitesimal input, after the fee; 0 for an empty pool."""
         i, j = find_pair(self.address, self.tokens, token_in, token_out)

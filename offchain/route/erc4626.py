@@ -104,6 +104,12 @@ class Erc4626Pool:
         after = replace(after, total_assets=self.total_assets + assets, total_supply=self.total_supply + shares)
         return Swap(amount_in, amount_out, after)
 
+    def most_in(self, token_in: int, token_out: int | None = None) -> int | None:
+        """What the vault takes or can redeem at once."""
+        if self._deposits(token_in, token_out):
+            return self.most_deposited
+        return self.total_supply if self.most_redeemed is None else min(self.most_redeemed, self.total_supply)
+
     def marginal_price(self, token_in: int, token_out: int | None = None) -> float:
         """Base units out per base unit in."""
         top, bottom = self._rate(self._deposits(token_in, token_out))

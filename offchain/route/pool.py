@@ -43,6 +43,9 @@ class AnyPool(Protocol):
     def swap(self, token_in: int, amount_in: int, token_out: int | None = None) -> Swap[Self]:
         """Exact-input swap and the state it leaves behind."""
 
+    def most_in(self, token_in: int, token_out: int | None = None) -> int | None:
+        """Largest input of one swap; None where nothing but the liquidity limits it."""
+
     def marginal_price(self, token_in: int, token_out: int | None = None) -> float:
         """Base units out per base unit in of an infinitesimal input, after the fee."""
 

@@ -127,6 +127,10 @@ class UniswapV2Pool:
         )
         return Swap(amount_in, amount_out, after)
 
+    def most_in(self, token_in: int, token_out: int | None = None) -> int:
+        """What the reserve's 112 bits leave."""
+        return _MAX_RESERVE - self._reserves(token_in, token_out)[0]
+
     def marginal_price(self, token_in: int, token_out: int | None = None) -> float:
         """Base units out per base unit in, of an infinitesimal input, after the fee; 0 for an empty pair."""
         reserve_in, reserve_out = self._reserves(token_in, token_out)
