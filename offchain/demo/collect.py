@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes a voyage down, for the report and the summary."""
+"""Writes a simulation down, for the report and the summary."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from offchain.demo.voyage import Voyage
+from offchain.demo.simulation import Simulation
 from offchain.keeper.report import TickReport
 from offchain.market.snapshot import BreakerState, Snapshot
 from offchain.settle.calls import TRIPPED, topic
@@ -32,7 +32,7 @@ REASONS = ("none", "drawdown", "guardian")
 class Log:
     """What happened so far."""
 
-    voyage: Voyage
+    simulation: Simulation
     first_block: int
     """Of the vault."""
     ticks: list[TickRecord] = field(default_factory=list)
@@ -43,8 +43,8 @@ class Log:
     def tick(self, report: TickReport) -> TickRecord:
         """Note a tick of the keeper, and what it settled."""
         if report.settlement is not None:
-            self.settlements.append(settlement_record(self.voyage, report))
-        now = self.voyage.snapshot()
+            self.settlements.append(settlement_record(self.simulation, report))
+        now = self.simulation.snapshot()
         record = TickRecord(
             timestamp=now.block.timestamp,
             block=now.block.number,
@@ -63,7 +63,7 @@ class Log:
 
     def deposit(self, role: str, answer: Mapping[str, Any]) -> None:
         """Note what `ape run deposit` answered."""
-        base = self.voyage.mandate.base_asset
+        base = self.simulation.mandate.base_asset
         self.deposits.append(self._flow(role, "deposit", answer, {base: int(answer["assets"])}))
 
     def redemption(self, role: str, kind: str, answer: Mapping[str, Any]) -> None:
@@ -72,7 +72,7 @@ class Log:
         self.redemptions.append(self._flow(role, kind, answer, amounts))
 
     def _flow(self, role: str, kind: str, answer: Mapping[str, Any], amounts: Mapping[str, int]) -> FlowRecord:
-        there = self.voyage.snapshot(int(answer["block"]))
+        there = self.simulation.snapshot(int(answer["block"]))
         prices = {asset.symbol: asset.price for asset in there.assets}
         return FlowRecord(
             timestamp=there.block.timestamp,
@@ -88,19 +88,19 @@ class Log:
 
     def record(self, *, title: str, subtitle: str, chain: str, seed: int, notes: Sequence[str]) -> RunRecord:
         """Everything together, once it is over."""
-        voyage = self.voyage
-        limits = voyage.mandate.limits
-        last = voyage.snapshot()
+        simulation = self.simulation
+        limits = simulation.mandate.limits
+        last = simulation.snapshot()
         return RunRecord(
             title=title,
             subtitle=subtitle,
-            vault=voyage.vault,
+            vault=simulation.vault,
             chain=chain,
-            mandate=voyage.mandate.name,
+            mandate=simulation.mandate.name,
             seed=seed,
             assets=tuple(
                 AssetLimits(one.symbol, one.decimals, one.min_weight_bps / FULL_BPS, one.max_weight_bps / FULL_BPS)
-                for one in voyage.mandate.ordered_assets
+                for one in simulation.mandate.ordered_assets
             ),
             limits=RunLimits(
                 limits.loss_capacity_bps,
@@ -110,7 +110,7 @@ class Log:
             ),
             ticks=tuple(self.ticks),
             settlements=tuple(self.settlements),
-            breaker_events=tuple(breaker_records(voyage, last.vault.mandate, self.first_block)),
+            breaker_events=tuple(breaker_records(simulation, last.vault.mandate, self.first_block)),
             deposits=tuple(self.deposits),
             redemptions=tuple(self.redemptions),
             final_value=last.value,
@@ -119,15 +119,15 @@ class Log:
         )
 
 
-def settlement_record(voyage: Voyage, report: TickReport) -> SettlementRecord:
+def settlement_record(simulation: Simulation, report: TickReport) -> SettlementRecord:
     """Plan, order and receipt of a settlement side by side, with the chain's state right after it."""
     settlement, order, plan = report.settlement, report.order, report.plan
     if settlement is None or order is None or plan is None:
         raise ValueError("the report is of a tick that settled nothing")
-    after = voyage.snapshot(settlement.block_number)
-    symbols = voyage.mandate.symbols
+    after = simulation.snapshot(settlement.block_number)
+    symbols = simulation.mandate.symbols
     gas_cost = settlement.gas_used * settlement.effective_gas_price / ONE
-    attacks = [one.profit_usd for one in voyage.bot.results if one.block_number == settlement.block_number]
+    attacks = [one.profit_usd for one in simulation.bot.results if one.block_number == settlement.block_number]
     return SettlementRecord(
         tx=settlement.transaction,
         block=settlement.block_number,
@@ -141,7 +141,7 @@ def settlement_record(voyage: Voyage, report: TickReport) -> SettlementRecord:
         loss_level=settlement.loss_level,
         gas_used=settlement.gas_used,
         effective_gas_price=settlement.effective_gas_price,
-        gas_cost_usd=gas_cost * voyage.driver.prices["WETH"],
+        gas_cost_usd=gas_cost * simulation.driver.prices["WETH"],
         planned_cost_usd=plan.slippage_cost_usd,
         weights_before=plan.weights_before,
         planned_weights=plan.weights_after,
@@ -179,14 +179,14 @@ def bounds_in_force(snapshot: Snapshot) -> tuple[tuple[float, float], ...]:
     return ((pairs[0][0], 1.0), *((0.0, high) for _, high in pairs[1:]))
 
 
-def breaker_records(voyage: Voyage, mandate_contract: str, first_block: int) -> list[BreakerRecord]:
+def breaker_records(simulation: Simulation, mandate_contract: str, first_block: int) -> list[BreakerRecord]:
     """Every trip, from the chain's own events."""
-    node = Node(voyage.client)
+    node = Node(simulation.client)
     records = []
     for log in node.logs(mandate_contract, [topic(TRIPPED)], first_block):
         words = [int(log["data"][2 + 64 * i : 66 + 64 * i], 16) for i in range(3)]
         block = int(log["blockNumber"], 16)
-        header = voyage.client.call("eth_getBlockByNumber", hex(block), False)
+        header = simulation.client.call("eth_getBlockByNumber", hex(block), False)
         records.append(
             BreakerRecord(
                 timestamp=int(header["timestamp"], 16),

@@ -36,14 +36,14 @@ def demo(
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    from offchain.demo.story import Story, play
+    from offchain.demo.scenario import Scenario, play
     from offchain.keeper.logs import configure_logs
     from offchain.web.report import write_report
     from offchain.web.summary import summary as summary_of
     from offchain.web.summary import write_summary
 
     started = time.monotonic()
-    story = Story(days, seed, prices, out)
+    scenario = Scenario(days, seed, prices, out)
     prepare(out)
     columns = (
         SpinnerColumn(),
@@ -56,7 +56,7 @@ def demo(
         configure_logs(log)
         task = bar.add_task("days", total=days)
         try:
-            record = play(story, bar.console.print, lambda day: bar.update(task, completed=day))
+            record = play(scenario, bar.console.print, lambda day: bar.update(task, completed=day))
         finally:
             structlog.reset_defaults()
     report, summary = out / "report.html", out / "summary.json"
@@ -64,7 +64,7 @@ def demo(
     write_summary(record, summary)
     seconds = time.monotonic() - started
     if as_json:
-        paths = {"report": str(report), "summary": str(summary), "journal": str(story.journal)}
+        paths = {"report": str(report), "summary": str(summary), "journal": str(scenario.journal)}
         typer.echo(
             json.dumps({"totals": summary_of(record)["totals"], "seconds": round(seconds, 1), **paths}, indent=2)
         )
@@ -73,7 +73,7 @@ def demo(
         typer.echo(line)
     typer.echo(f"Report   {report}")
     typer.echo(f"Summary  {summary}")
-    typer.echo(f"Journal  {story.journal} (plimsoll replay checks that its plans can be repeated)")
+    typer.echo(f"Journal  {scenario.journal} (plimsoll replay checks that its plans can be repeated)")
     typer.echo(f"Took {seconds:.0f} s.")
 
 

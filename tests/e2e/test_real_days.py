@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import structlog
 
-from offchain.demo.voyage import Voyage
+from offchain.demo.simulation import Simulation
 from offchain.keeper.report import TickReport
 from offchain.sandbox.prices_file import load_path
 from offchain.sandbox.simulator import continued_from_the_sandbox
@@ -116,31 +116,31 @@ def journey(
         vault = deploy_vault(fork)
         vault.deposit("alice", 600_000 * 10**6)
         vault.deposit("bob", 400_000 * 10**6)
-        with Voyage(
+        with Simulation(
             fork,
             vault.address,
             vault.file_mandate,
             continued_from_the_sandbox(path),
             seed=11,
             journal=folder / "journal.sqlite",
-        ) as voyage:
-            yield sail(voyage, Journey(Chain(vault)))
+        ) as simulation:
+            yield sail(simulation, Journey(Chain(vault)))
 
 
-def sail(voyage: Voyage, journey: Journey) -> Journey:
+def sail(simulation: Simulation, journey: Journey) -> Journey:
     """Go to the end of the path, asking the chain after every step what the rule says."""
-    chain, limits = journey.chain, voyage.mandate.limits
+    chain, limits = journey.chain, simulation.mandate.limits
     peak, latched = chain.value_per_share(), 0
-    while not voyage.ended:
-        voyage.market()
+    while not simulation.ended:
+        simulation.market()
         worth = chain.value_per_share()
         for state, bps in ((1, limits.drawdown_reduce_bps), (2, limits.drawdown_halt_bps)):
             if worth * FULL_BPS <= peak * (FULL_BPS - bps):
                 latched = max(latched, state)
-        voyage.guard()
+        simulation.guard()
         journey.expected.append(latched)
         journey.found.append(chain.state())
-        report = voyage.tick()
+        report = simulation.tick()
         if report.settlement is not None:
             journey.settlements.append(report)
             peak = max(peak, chain.value_per_share(report.settlement.block_number))

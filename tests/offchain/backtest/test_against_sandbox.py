@@ -65,7 +65,7 @@ class Tick:
 
 
 @dataclass(frozen=True)
-class Voyage:
+class Simulation:
     """A real run, and all that the simulator may know of its beginning."""
 
     mandate: Mandate
@@ -83,7 +83,7 @@ def fork(sandbox_node: Sandbox) -> Iterator[tuple[Sandbox, DeployedVault]]:
         yield fork, vault
 
 
-def sail(sandbox: Sandbox, vault: DeployedVault, days: float, seed: int, folder: Path, crash: Crash | None) -> Voyage:
+def sail(sandbox: Sandbox, vault: DeployedVault, days: float, seed: int, folder: Path, crash: Crash | None) -> Simulation:
     """Run the real keeper over a simulated path."""
     mandate = vault.file_mandate
     with ExitStack() as stack:
@@ -110,7 +110,7 @@ def sail(sandbox: Sandbox, vault: DeployedVault, days: float, seed: int, folder:
             market = driver.step()
             keeper.settle_down()
             ticks.append(_tick(sandbox, vault, keeper, market.timestamp, market.base_fee))
-        return Voyage(mandate, driver.path, past, pools, tuple(ticks))
+        return Simulation(mandate, driver.path, past, pools, tuple(ticks))
 
 
 def _tick(sandbox: Sandbox, vault: DeployedVault, keeper: Keeper, timestamp: int, base_fee: int) -> Tick:
@@ -137,14 +137,14 @@ def _complete(sandbox: Sandbox, state: PoolState) -> PoolState:
     return replace(state, ticks=ticks, first_word=words[0], last_word=words[1])
 
 
-def replayed(voyage: Voyage) -> BacktestRun:
+def replayed(simulation: Simulation) -> BacktestRun:
     """The same path, simulated from the same beginning."""
-    rows = [int(time) for time in voyage.path.timestamps]
-    first, decided = rows[0], {tick.timestamp: tick for tick in voyage.ticks}
+    rows = [int(time) for time in simulation.path.timestamps]
+    first, decided = rows[0], {tick.timestamp: tick for tick in simulation.ticks}
     table: dict[str, list[float]] = {name: [] for name in ("USDC", "WETH", "WBTC", "LINK", "wstETH", "ratio", "fee")}
-    ratio, fee, day = voyage.ticks[0].ratio, voyage.ticks[0].base_fee, first // DAY
+    ratio, fee, day = simulation.ticks[0].ratio, simulation.ticks[0].base_fee, first // DAY
     for row in rows:
-        at = voyage.path.at(row)
+        at = simulation.path.at(row)
         if (row - first) % TICK_SECONDS == 0 and row // DAY > day:
             ratio, day = ratio * (1 + STAKING_YIELD * (row // DAY - day) / 365), row // DAY
         fee = decided[row].base_fee if row in decided else fee
@@ -154,9 +154,9 @@ def replayed(voyage: Voyage) -> BacktestRun:
     ratios = np.ones((len(rows), 5))
     ratios[:, 4] = table["ratio"]
     path = MarketPath(
-        voyage.mandate.symbols,
+        simulation.mandate.symbols,
         np.array(rows, dtype=np.int64),
-        np.column_stack([table[name] for name in voyage.mandate.symbols]),
+        np.column_stack([table[name] for name in simulation.mandate.symbols]),
         ratios,
         np.array(table["WETH"]),
         np.array(table["fee"], dtype=np.int64),
@@ -165,9 +165,9 @@ def replayed(voyage: Voyage) -> BacktestRun:
         addresses.FEEDS[name]: FeedRule(rule.heartbeat, rule.deviation, rule.decimals)
         for name, rule in FEED_RULES.items()
     }
-    oracle = Oracle(voyage.mandate, path, rules, delay=60, past=voyage.past)
-    liquidity = _EveryTick(voyage.mandate, voyage.pools, first)
-    return run_backtest(voyage.mandate, path, liquidity, BacktestSettings(recovery_days=None), oracle=oracle)
+    oracle = Oracle(simulation.mandate, path, rules, delay=60, past=simulation.past)
+    liquidity = _EveryTick(simulation.mandate, simulation.pools, first)
+    return run_backtest(simulation.mandate, path, liquidity, BacktestSettings(recovery_days=None), oracle=oracle)
 
 
 class _EveryTick(FollowedLiquidity):
@@ -182,21 +182,21 @@ class _EveryTick(FollowedLiquidity):
             super().advance(row, timestamp, prices)
 
 
-def compare(voyage: Voyage, run: BacktestRun) -> dict[str, Any]:
+def compare(simulation: Simulation, run: BacktestRun) -> dict[str, Any]:
     """How far the two are apart."""
     by_time = dict(zip(run.track.timestamps.tolist(), run.track.oracle_value_per_share.tolist(), strict=True))
     # The first row is the deposit alone: what was decided in it shows a row later.
-    gaps = [1e4 * abs(by_time[t.timestamp] / t.value_per_share - 1) for t in voyage.ticks[1:]]
+    gaps = [1e4 * abs(by_time[t.timestamp] / t.value_per_share - 1) for t in simulation.ticks[1:]]
     settled = {one.timestamp for one in run.settlements}
-    same = sum((t.timestamp in settled) == t.settled for t in voyage.ticks)
-    gas = sum(250_000 + 63_000 * one.legs for one in run.settlements) / sum(t.gas for t in voyage.ticks)
-    counts = {"same": same, "ticks": len(voyage.ticks), "settled": len(settled)}
+    same = sum((t.timestamp in settled) == t.settled for t in simulation.ticks)
+    gas = sum(250_000 + 63_000 * one.legs for one in run.settlements) / sum(t.gas for t in simulation.ticks)
+    counts = {"same": same, "ticks": len(simulation.ticks), "settled": len(settled)}
     return {"end": gaps[-1], "worst": max(gaps), "gas": gas, **counts}
 
 
 def test_three_days_end_with_the_same_value_per_share(fork: tuple[Sandbox, DeployedVault], tmp_path: Path) -> None:
-    voyage = sail(*fork, days=3, seed=11, folder=tmp_path, crash=None)
-    found = compare(voyage, replayed(voyage))
+    simulation = sail(*fork, days=3, seed=11, folder=tmp_path, crash=None)
+    found = compare(simulation, replayed(simulation))
     assert found["end"] < 0.05
     assert found["same"] == found["ticks"]
 
@@ -205,9 +205,9 @@ def test_three_days_end_with_the_same_value_per_share(fork: tuple[Sandbox, Deplo
 def test_thirty_days_with_a_crash_end_within_two_basis_points(
     fork: tuple[Sandbox, DeployedVault], tmp_path: Path
 ) -> None:
-    voyage = sail(*fork, days=30, seed=7, folder=tmp_path, crash=Crash(day=15, depth=-0.35))
-    run = replayed(voyage)
-    found = compare(voyage, run)
+    simulation = sail(*fork, days=30, seed=7, folder=tmp_path, crash=Crash(day=15, depth=-0.35))
+    run = replayed(simulation)
+    found = compare(simulation, run)
     assert found["end"] < 2.0
     assert found["same"] >= 0.98 * found["ticks"]
     assert found["gas"] == pytest.approx(1.0, abs=0.1)

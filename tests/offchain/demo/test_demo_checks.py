@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from offchain.demo.checks import LEAST_SETTLEMENTS, DemoFailed, require
-from offchain.demo.story import DEPOSITS, DemoError, Story
+from offchain.demo.scenario import DEPOSITS, DemoError, Scenario
 from offchain.market.snapshot import BreakerState
 from offchain.web.record import BreakerRecord, FlowRecord, LegRecord, RunLimits, RunRecord, SettlementRecord
 
@@ -96,7 +96,7 @@ def test_a_million_comes_from_three() -> None:
 
 
 def test_simulated_path_has_one_deep_fall_where_it_was_put(tmp_path: Path) -> None:
-    path = Story(days=60, seed=43, prices=None, out=tmp_path).path()
+    path = Scenario(days=60, seed=43, prices=None, out=tmp_path).path()
     ether = path.series("ETH")
     at_crash = round(0.7 * 60 * 48)
     assert ether[at_crash + 120] / ether[at_crash] == pytest.approx(0.58, abs=1e-9)
@@ -104,4 +104,4 @@ def test_simulated_path_has_one_deep_fall_where_it_was_put(tmp_path: Path) -> No
 
 def test_too_short_a_story_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DemoError, match="--days 1: at least 2"):
-        Story(days=1, seed=43, prices=None, out=tmp_path).path()
+        Scenario(days=1, seed=43, prices=None, out=tmp_path).path()

@@ -10,7 +10,7 @@ from pathlib import Path
 from offchain.demo.ape import ApeScripts
 from offchain.demo.checks import FULL_LENGTH_DAYS, require
 from offchain.demo.collect import Log
-from offchain.demo.voyage import Voyage
+from offchain.demo.simulation import Simulation
 from offchain.errors import PlimsollError
 from offchain.mandate import load_mandate
 from offchain.market.snapshot import BreakerState
@@ -44,7 +44,7 @@ class DemoError(PlimsollError):
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
+class Scenario:
     """What is to be shown.
 
     Attributes
@@ -83,8 +83,8 @@ class Story:
         return path
 
 
-def play(story: Story, tell: Tell, progress: Progress) -> RunRecord:
-    """Run the story and return its record, which has passed `require`.
+def play(scenario: Scenario, tell: Tell, progress: Progress) -> RunRecord:
+    """Run the scenario and return its record, which has passed `require`.
 
     Parameters
     ----------
@@ -100,18 +100,18 @@ def play(story: Story, tell: Tell, progress: Progress) -> RunRecord:
     PlimsollError
         It could not run.
     """
-    path = story.path()
+    path = scenario.path()
     with launch() as below, below.fork() as sandbox:
         # Otherwise blocks carry the machine's time while the scripts run, and no two runs are the same.
         sandbox.rpc.call("anvil_setBlockTimestampInterval", BLOCK_SECONDS)
-        scripts = ApeScripts(story.out / "deployments", host=sandbox.rpc_url)
+        scripts = ApeScripts(scenario.out / "deployments", host=sandbox.rpc_url)
         tell(f"A sandbox stands: chain id 1, {len(sandbox.pools)} pools, {len(sandbox.feeds)} feeds.")
-        return _Run(story, sandbox, scripts, tell, progress).whole(path)
+        return _Run(scenario, sandbox, scripts, tell, progress).whole(path)
 
 
 @dataclass
 class _Run:
-    story: Story
+    scenario: Scenario
     sandbox: Sandbox
     scripts: ApeScripts
     tell: Tell
@@ -130,50 +130,50 @@ class _Run:
         ]
         total = sum(dollars for _, dollars in DEPOSITS)
         self.tell(f"ape run deposit: {', '.join(role for role, _ in DEPOSITS)} pay in ${total:,}")
-        with Voyage(
-            self.sandbox, deployed["vault"], mandate, path, seed=self.story.seed, journal=self.story.journal
-        ) as voyage:
-            log = Log(voyage, first_block)
+        with Simulation(
+            self.sandbox, deployed["vault"], mandate, path, seed=self.scenario.seed, journal=self.scenario.journal
+        ) as simulation:
+            log = Log(simulation, first_block)
             for role, answer in paid_in:
                 log.deposit(role, answer)
-            self._sail(voyage, log)
-            self._everybody_leaves(voyage, log)
+            self._run_days(simulation, log)
+            self._everybody_leaves(simulation, log)
             record = self._record(log)
-        simulated = self.story.prices is None
-        require(record, expect_trip=simulated, full_length=simulated and self.story.days >= FULL_LENGTH_DAYS)
+        simulated = self.scenario.prices is None
+        require(record, expect_trip=simulated, full_length=simulated and self.scenario.days >= FULL_LENGTH_DAYS)
         return record
 
-    def _sail(self, voyage: Voyage, log: Log) -> None:
-        start = voyage.driver.time
-        end = min(start + self.story.days * DAY, voyage.driver.path.end)
+    def _run_days(self, simulation: Simulation, log: Log) -> None:
+        start = simulation.driver.time
+        end = min(start + self.scenario.days * DAY, simulation.driver.path.end)
         early_has_left = False
-        while not voyage.ended and voyage.driver.time < end:
-            if voyage.driver.time - start >= (end - start) / 2 and voyage.let_the_bot_in():
+        while not simulation.ended and simulation.driver.time < end:
+            if simulation.driver.time - start >= (end - start) / 2 and simulation.let_the_bot_in():
                 self.bot_came = int(self.sandbox.rpc.call("eth_blockNumber"), 16)
                 self.tell("The sandwich bot reads the mempool from here on.")
-            voyage.market()
-            voyage.guard()
-            day = (voyage.driver.time - start) / DAY
-            if not early_has_left and voyage.snapshot().vault.breaker is not BreakerState.ACTIVE:
+            simulation.market()
+            simulation.guard()
+            day = (simulation.driver.time - start) / DAY
+            if not early_has_left and simulation.snapshot().vault.breaker is not BreakerState.ACTIVE:
                 self.tell(f"Day {day:.1f}: the breaker trips, the vault only reduces.")
-                self._leave(voyage, log, LEAVES_EARLY, "all", in_kind=True)
+                self._leave(simulation, log, LEAVES_EARLY, "all", in_kind=True)
                 early_has_left = True
-            log.tick(voyage.tick())
+            log.tick(simulation.tick())
             self.progress(day)
         if not early_has_left:
-            self._leave(voyage, log, LEAVES_EARLY, "all", in_kind=True)
+            self._leave(simulation, log, LEAVES_EARLY, "all", in_kind=True)
 
-    def _everybody_leaves(self, voyage: Voyage, log: Log) -> None:
+    def _everybody_leaves(self, simulation: Simulation, log: Log) -> None:
         for role, _ in DEPOSITS:
             if role not in (LEAVES_EARLY, STAYS_LAST):
-                halted = voyage.snapshot().vault.breaker is BreakerState.HALTED
-                if halted or self._leave(voyage, log, role, "max", in_kind=False)["shares_left"] != "0":
-                    self._leave(voyage, log, role, "all", in_kind=True)
-        self._leave(voyage, log, STAYS_LAST, "all", in_kind=True)
+                halted = simulation.snapshot().vault.breaker is BreakerState.HALTED
+                if halted or self._leave(simulation, log, role, "max", in_kind=False)["shares_left"] != "0":
+                    self._leave(simulation, log, role, "all", in_kind=True)
+        self._leave(simulation, log, STAYS_LAST, "all", in_kind=True)
 
-    def _leave(self, voyage: Voyage, log: Log, role: str, shares: str, *, in_kind: bool) -> dict[str, object]:
+    def _leave(self, simulation: Simulation, log: Log, role: str, shares: str, *, in_kind: bool) -> dict[str, object]:
         arguments = ["--shares", shares, "--account", role, *(["--in-kind"] if in_kind else [])]
-        with voyage.others():
+        with simulation.others():
             answer = dict(self.scripts.answer("redeem", *arguments))
         log.redemption(role, "redeem in kind" if in_kind else "redeem", answer)
         worth = log.redemptions[-1].value / 10**18
@@ -181,12 +181,12 @@ class _Run:
         return answer
 
     def _record(self, log: Log) -> RunRecord:
-        source = "simulated prices" if self.story.prices is None else f"prices of {self.story.prices.name}"
+        source = "simulated prices" if self.scenario.prices is None else f"prices of {self.scenario.prices.name}"
         return log.record(
             title="Plimsoll demonstration",
-            subtitle=f"{self.story.days:g} days of {source} on mainnet in a box",
+            subtitle=f"{self.scenario.days:g} days of {source} on mainnet in a box",
             chain=deployment_name(self.sandbox.rpc),
-            seed=self.story.seed,
+            seed=self.scenario.seed,
             notes=(*NOTES, self._about_the_bot(log)),
         )
 

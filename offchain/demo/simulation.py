@@ -35,7 +35,7 @@ from offchain.sandbox.standup import Sandbox
 from offchain.settle.accounts import open_keyfile
 
 
-class Voyage:
+class Simulation:
     """Takes a vault along a price path; a context manager that ends the keeper, not the sandbox.
 
     Parameters
