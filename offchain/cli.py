@@ -17,6 +17,7 @@ import typer
 from offchain.backtest import commands as backtest_commands
 from offchain.demo import commands as demo_commands
 from offchain.errors import PlimsollError
+from offchain.forecast import commands as forecast_commands
 from offchain.keeper import commands as keeper_commands
 from offchain.risk import commands as risk_commands
 from offchain.sandbox import commands as sandbox_commands
@@ -45,7 +46,12 @@ app.command(
 )(keeper_commands.plan)
 app.command(epilog="Example: plimsoll replay journal.sqlite --json")(keeper_commands.replay)
 app.command(epilog=backtest_commands.EPILOG)(backtest_commands.backtest)
+app.command(
+    epilog="Example: plimsoll doctor --rpc http://127.0.0.1:8545 --vault 0x... --mandate mandates/blue-chip.yaml "
+    "--account keeper.json --signer optimizer.json"
+)(keeper_commands.doctor)
 app.add_typer(sandbox_commands.app, name="sandbox")
+app.add_typer(forecast_commands.app, name="forecast")
 app.command(epilog="Example: plimsoll risk --prices prices.csv --weights weights.csv")(risk_commands.risk)
 app.add_typer(risk_commands.options_app, name="options")
 app.command(epilog="Example: plimsoll demo --out out/demo")(demo_commands.demo)

@@ -64,7 +64,7 @@ def vol(
         typer.Option(
             "--model",
             help="garch, gjr, egarch (also garch-t, garch-skewt, ...), ewma, har, close_to_close, parkinson, "
-            "garman_klass, rogers_satchell, yang_zhang, combination, recommended, implied.",
+            "garman_klass, rogers_satchell, yang_zhang, realised, combination, recommended, implied.",
         ),
     ],
     returns: Annotated[
@@ -85,6 +85,14 @@ def vol(
     ] = StartName.sample,
     zero_mean: Annotated[bool, typer.Option("--zero-mean", help="Do not estimate a mean.")] = False,
     window: Annotated[int, typer.Option("--window", min=2, help="Rows of the moving estimators.")] = 30,
+    measure: Annotated[
+        str | None,
+        typer.Option(
+            "--measure",
+            help="What har, combination, recommended take a row's variance from: parkinson, garman_klass, "
+            "rogers_satchell, realised (days from finer rows), squares.",
+        ),
+    ] = None,
     rows_per_year: Annotated[
         float | None, typer.Option("--rows-per-year", min=1e-3, help="Default: by the file's times, else 365.")
     ] = None,
@@ -122,6 +130,7 @@ def vol(
             start=Start(start.value),
             with_mean=not zero_mean,
             window=window,
+            measure=measure,
             rows_per_year=rows_per_year,
             walk=plot is not None,
         )

@@ -50,7 +50,7 @@ def market_of(table: PriceTable, symbols: Sequence[str] | None = None) -> Market
         last = chosen[int(np.argmax(starts))]
         raise ForecastError(f"{int(known.sum())} rows have all {len(chosen)} assets, 60 needed; {last} starts last")
     dropped = int((~known).sum())
-    problems = [str(one) for one in table.problems]
+    problems = [str(one) for one in table.problems if one.symbol in ("", *chosen)]
     if dropped:
         problems.append(f"{dropped} of {known.size} rows lack an asset: left out")
     return Market(tuple(chosen), table.timestamps[1:][known], returns[known], table.periods_per_year, tuple(problems))

@@ -10,26 +10,37 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from offchain.forecast.errors import ForecastError
-from offchain.forecast.returns_file import ReturnsFile
+from offchain.forecast.returns_file import YEAR_DAYS, ReturnsFile
 from offchain.forecast.volatility.bars import Bars
 from offchain.forecast.volatility.garch_family import Errors, ErrorsOf, GarchFit, Start
 from offchain.forecast.volatility.implied import ImpliedTerm
+from offchain.forecast.volatility.realised import DAY, realised_variance
 from offchain.forecast.volatility.registry import RANGES, sample_of_bars, volatility_model
 from offchain.forecast.volatility.sample import Sample, VolatilityFit
 from offchain.forecast.volatility.walk import forecast_walk
-from offchain.forecast.volatility.yang_zhang import windowed_yang_zhang, yang_zhang
+from offchain.forecast.volatility.yang_zhang import windowed_yang_zhang
 from offchain.risk.arrays import FloatArray
 
-NEEDS_BARS = (*RANGES, "yang_zhang")
-WANTS_BARS = ("har", "combination", "recommended")
+MEASURED = ("har", "combination", "recommended")
+"""Models that do better with measured variances than with squared returns."""
+REALISED = "realised"
+MEASURES = (*RANGES, REALISED, "squares")
 EQUATIONS = {
     "garch": "h' = omega + alpha e^2 + beta h, e = r - mu",
     "gjr": "h' = omega + (alpha + gamma [e < 0]) e^2 + beta h, e = r - mu",
     "egarch": "ln h' = omega + alpha z + gamma (|z| - sqrt(2/pi)) + beta ln h, z = (r - mu) / sqrt(h)",
     "ewma": "h' = decay h + (1 - decay) r^2",
+    "close_to_close": "h' = sample variance of the window's returns",
+    "parkinson": "h' = mean over the window of ln(H/L)^2 / (4 ln 2)",
+    "garman_klass": "h' = mean over the window of ln(H/L)^2 / 2 - (2 ln 2 - 1) ln(C/O)^2",
+    "rogers_satchell": "h' = mean over the window of ln(H/C) ln(H/O) + ln(L/C) ln(L/O)",
+    "yang_zhang": "h' = var(gaps) + k var(bodies) + (1 - k) Rogers-Satchell, over the window",
+    "realised": "h' = mean over the window of daily sums of squared returns",
+    "combination": "h' = sum of weights times the members' forecasts, weights by past losses",
     "har": "ln v' = constant + day ln v + week ln mean(v, 7) + month ln mean(v, 30); h' = scale exp(. + noise / 2)",
 }
 WALK_FIRST = 250
+SHOWN_CUTS = 5
 
 
 @dataclass(frozen=True)
@@ -129,10 +140,20 @@ def study_volatility(
     start: Start = Start.SAMPLE,
     with_mean: bool = True,
     window: int = 30,
+    measure: str | None = None,
     rows_per_year: float | None = None,
     walk: bool = False,
 ) -> VolatilityStudy:
     """Fit a model by name to a file's returns and forecast.
+
+    Parameters
+    ----------
+    measure
+        What har and the combinations take a row's variance from: a range estimator's name, ``realised`` (sums of
+        squared returns by day; the model is then one of days) or ``squares``. By default Parkinson's where the file
+        has bars, else squares.
+    walk
+        Also forecast in time, for figures.
 
     Raises
     ------
@@ -141,14 +162,19 @@ def study_volatility(
     """
     if horizon < 1:
         raise ForecastError(f"horizon {horizon}: at least one row ahead")
+    if name == REALISED or measure == REALISED:
+        source, sample = _by_day(source)
+        rows_per_year = YEAR_DAYS
+    else:
+        sample = Sample(source.returns)
     per_year = rows_per_year or source.rows_per_year
-    if name == "yang_zhang":
-        return _yang_zhang(source, horizon, window, per_year)
-    sample = _sample(source, name)
+    if name in ("close_to_close", "yang_zhang", *RANGES):
+        return _windowed(source, name, horizon, window, per_year)
+    if name in MEASURED and measure != REALISED:
+        sample, source = _measured(source, measure)
     model = volatility_model(name, errors=errors, start=start, with_mean=with_mean, window=window)
     fit = model.fit(sample)
-    path = fit.forecast(sample, horizon)
-    report = _report(source, fit, sample, path, per_year, start)
+    report = _report(source, fit, sample, fit.forecast(sample, horizon), per_year, start)
     walked = None
     if walk and len(sample) > WALK_FIRST:
         walked = forecast_walk(model, sample, WALK_FIRST)[:-1]
@@ -168,12 +194,48 @@ def study_implied(term: ImpliedTerm, horizon: int, rows_per_year: float) -> Vola
     )
 
 
-def _sample(source: ReturnsFile, name: str) -> Sample:
-    if name in NEEDS_BARS and source.bars is None:
+def _measured(source: ReturnsFile, measure: str | None) -> tuple[Sample, ReturnsFile]:
+    """Returns with a measure of each row's variance; rows whose range was cut off are reported."""
+    chosen = measure or ("parkinson" if source.bars is not None else "squares")
+    if chosen not in MEASURES:
+        raise ForecastError(f"no measure is called {chosen!r}; there are {', '.join(MEASURES)}")
+    if chosen == "squares":
+        return source.sample, source
+    bars = _bars(source, chosen)
+    sample = sample_of_bars(bars, RANGES[chosen])
+    cut = np.flatnonzero(RANGES[chosen](bars)[1:] > (1.0 + 1e-9) * sample.variances)
+    notes = [
+        f"{source.name}: the bar at time {source.timestamps[row] if source.timestamps is not None else row} spans more "
+        "than its return or the bars before make credible: its measured variance is cut off"
+        for row in cut[:SHOWN_CUTS]
+    ]
+    if cut.size > SHOWN_CUTS:
+        notes.append(f"{source.name}: {cut.size - SHOWN_CUTS} more bars cut off")
+    return sample, replace(source, problems=(*source.problems, *notes))
+
+
+def _bars(source: ReturnsFile, name: str) -> Bars:
+    if source.bars is None:
         raise ForecastError(f"{name} needs open, high, low and close; {source.name} has returns only")
-    if source.bars is None or name not in (*NEEDS_BARS, *WANTS_BARS):
-        return source.sample
-    return sample_of_bars(source.bars, RANGES.get(name, RANGES["parkinson"]))
+    return source.bars
+
+
+def _by_day(source: ReturnsFile) -> tuple[ReturnsFile, Sample]:
+    """Returns and realised variances of days, from finer rows.
+
+    A row's time is its bar's beginning, as exchanges and the files here have it; its return is known at its end.
+    """
+    if source.timestamps is None or source.rows_per_year < 2.0 * YEAR_DAYS:
+        raise ForecastError(f"realised needs times finer than half a day; {source.name} has rows of a day or more")
+    step = round(YEAR_DAYS * DAY / source.rows_per_year)
+    stamps = np.concatenate([source.timestamps[:1] - step, source.timestamps]) + step
+    prices = np.exp(np.concatenate([[0.0], np.cumsum(source.returns)]))
+    days = realised_variance(stamps, prices)
+    returns = np.diff(np.log(days.closes))
+    gaps = int(np.sum(np.diff(days.starts) != DAY))
+    notes = (f"{source.name}: {gaps} days with too few rows left out",) if gaps else ()
+    daily = ReturnsFile(source.name, returns, None, days.starts[1:], YEAR_DAYS, (*source.problems, *notes))
+    return daily, Sample.of(returns, days.variances[1:])
 
 
 def _report(
@@ -200,21 +262,31 @@ def _report(
     )
 
 
-def _yang_zhang(source: ReturnsFile, horizon: int, window: int, rows_per_year: float) -> VolatilityStudy:
-    if source.bars is None:
-        raise ForecastError(f"yang_zhang needs open, high, low and close; {source.name} has returns only")
-    bars = source.bars
-    if len(bars) < window + 1:
-        raise ForecastError(f"yang_zhang: {len(bars)} bars, {window + 1} needed for a window of {window}")
-    part = slice(len(bars) - window - 1, None)
-    variance = yang_zhang(Bars(bars.opens[part], bars.highs[part], bars.lows[part], bars.closes[part]))
+def _windowed(source: ReturnsFile, name: str, horizon: int, window: int, rows_per_year: float) -> VolatilityStudy:
+    """Estimators that are a formula over the last rows, exactly as published."""
+    if name == "close_to_close":
+        rows = source.returns.size
+        if rows < window:
+            raise ForecastError(f"{name}: {rows} returns, {window} needed for the window")
+        views = np.lib.stride_tricks.sliding_window_view(source.returns, window)
+        series = np.concatenate([np.full(window, np.nan), np.var(views, axis=1, ddof=1)])
+    else:
+        bars = _bars(source, name)
+        rows = len(bars)
+        if rows < window + 1:
+            raise ForecastError(f"{name}: {rows} bars, {window + 1} needed for the window")
+        if name == "yang_zhang":
+            series = windowed_yang_zhang(bars, window)[1:]
+        else:
+            means = np.lib.stride_tricks.sliding_window_view(RANGES[name](bars), window).mean(axis=1)
+            series = np.concatenate([np.full(window - 1, np.nan), means])
     report = VolatilityReport(
-        model="yang_zhang",
-        equation="gaps + k bodies + (1 - k) Rogers-Satchell",
+        model=name,
+        equation=EQUATIONS[name],
         series=source.name,
-        observations=len(bars),
+        observations=rows,
         parameters={"window": float(window)},
-        forecast=Path.of(np.full(horizon, variance), rows_per_year),
+        forecast=Path.of(np.full(horizon, series[-1]), rows_per_year),
         problems=source.problems,
     )
-    return VolatilityStudy(report, source, source.sample, windowed_yang_zhang(bars, window)[1:-1])
+    return VolatilityStudy(report, source, source.sample, series[:-1])

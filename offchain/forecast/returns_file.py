@@ -17,6 +17,7 @@ from offchain.forecast.volatility.sample import Sample
 from offchain.risk.arrays import FloatArray, IntArray
 from offchain.risk.prices import PriceFileError, load_prices
 from offchain.risk.prices.rows import BAR_COLUMNS, CLOSING, OTHER_TIME_COLUMNS, TIME_COLUMNS, parse_time
+from offchain.risk.prices.table import CHANGE_OVER_A_GAP
 
 YEAR_DAYS = 365.0
 EARLIEST = 1e8
@@ -188,12 +189,15 @@ def _from_prices(path: Path, column: str | None) -> ReturnsFile:
     problems = [str(one) for one in table.problems if one.symbol in ("", symbol)]
     closes, joined = table.prices[:, index], table.joined[:, index]
     known = np.flatnonzero(np.isfinite(closes))
-    # The longest stretch without a gap or a replacement: returns across either mean nothing.
-    breaks = np.flatnonzero(~joined[known[1:]] | (np.diff(known) > 1)) + 1
-    parts = np.split(known, breaks)
-    rows = max(parts, key=len)
-    if len(parts) > 1:
-        problems.append(f"{path}: {symbol} is in {len(parts)} pieces; the longest, of {rows.size} rows, is used")
+    # Over an outage the one return across counts as a row; before a replacement it was another asset.
+    missing = np.diff(known) > 1
+    changes = np.abs(np.diff(np.log(closes[known])))
+    replaced = np.flatnonzero(~joined[known[1:]] & (~missing | (changes > CHANGE_OVER_A_GAP)))
+    rows = known[int(replaced[-1]) + 1 :] if replaced.size else known
+    if replaced.size:
+        problems.append(f"{path}: {symbol} was another asset before its last replacement: those rows are not used")
+    elif missing.any():
+        problems.append(f"{path}: {symbol}: the return across each of {int(missing.sum())} gaps counts as one row")
     if rows.size < 2:
         raise ForecastError(f"{path}: {symbol} has no two prices in a row")
     bars = None

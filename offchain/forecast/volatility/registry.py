@@ -33,7 +33,7 @@ RANGES: dict[str, Callable[[Bars], FloatArray]] = {
 RECOMMENDED = "recommended"
 LEAST = 1e-8
 """Variance of a bar that did not move: a hundredth of a percent of the price has been overlooked."""
-NAMES = (*FAMILY, "ewma", "har", "close_to_close", *RANGES, "realised", "combination", RECOMMENDED)
+NAMES = (*FAMILY, "ewma", "har", "realised", "combination", RECOMMENDED)
 """What `volatility_model` knows; the family also with ``-t`` or ``-skewt`` after it."""
 
 
@@ -70,13 +70,15 @@ def volatility_model(
             return Ewma()
         case "har":
             return Har()
-        case "close_to_close" | "realised" | "parkinson" | "garman_klass" | "rogers_satchell":
+        case "realised":
             return Rolling(window=window, name=name)
         case "combination":
             return Combination((Har(), Garch(), Gjr(errors=Errors.STUDENT), Ewma()))
         case "recommended":
             return recommended()
-    raise ForecastError(f"no volatility model is called {name!r}; there are {', '.join(NAMES)}")
+    raise ForecastError(
+        f"no volatility model is called {name!r}; there are {', '.join(NAMES)}, close_to_close, {', '.join(RANGES)}, yang_zhang and implied"
+    )
 
 
 def sample_of_bars(bars: Bars, measure: Callable[[Bars], FloatArray] = parkinson, scale: float = 1.0) -> Sample:
