@@ -76,9 +76,8 @@ def volatility_model(
             return Combination((Har(), Garch(), Gjr(errors=Errors.STUDENT), Ewma()))
         case "recommended":
             return recommended()
-    raise ForecastError(
-        f"no volatility model is called {name!r}; there are {', '.join(NAMES)}, close_to_close, {', '.join(RANGES)}, yang_zhang and implied"
-    )
+    known = ", ".join((*NAMES, "close_to_close", *RANGES, "yang_zhang"))
+    raise ForecastError(f"no volatility model is called {name!r}; there are {known} and implied")
 
 
 def sample_of_bars(bars: Bars, measure: Callable[[Bars], FloatArray] = parkinson, scale: float = 1.0) -> Sample:
