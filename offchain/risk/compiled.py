@@ -21,7 +21,10 @@ def compiled(function: Function) -> Function:
 
 
 def inlined(function: Function) -> Function:
-    """Compile as `compiled` does, into the body of every caller, so that a caller's loop can become vector code."""
+    """Compile as `compiled` does, into the body of every caller, so that a caller's loop can become vector code.
+
+    A caller in another file keeps its machine code on disk until its own file changes: touch it too.
+    """
     options = {"cache": True, "fastmath": {"contract"}, "error_model": "numpy", "nogil": True, "inline": "always"}
     made: Function = numba.njit(**options)(function)
     return made

@@ -142,8 +142,9 @@ SNAPSHOTS = [
 ]
 
 
-@pytest.mark.parametrize("name", SNAPSHOTS)
-@pytest.mark.parametrize("underlying", ["BTC", "ETH"])
+@pytest.mark.parametrize(
+    ("name", "underlying"), [(SNAPSHOTS[0], "BTC"), (SNAPSHOTS[1], "ETH"), (SNAPSHOTS[2], "BTC"), (SNAPSHOTS[2], "ETH")]
+)
 def test_surface_of_a_real_snapshot(name: str, underlying: str) -> None:
     chain = read_chain(recorded(name)).of(underlying)
     fitted = chain_surface(chain)
