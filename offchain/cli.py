@@ -20,6 +20,7 @@ from offchain.errors import PlimsollError
 from offchain.forecast import commands as forecast_commands
 from offchain.keeper import commands as keeper_commands
 from offchain.risk import commands as risk_commands
+from offchain.route import commands as route_commands
 from offchain.sandbox import commands as sandbox_commands
 
 USER_ERROR = 2
@@ -46,6 +47,7 @@ app.command(
 )(keeper_commands.plan)
 app.command(epilog="Example: plimsoll replay journal.sqlite --json")(keeper_commands.replay)
 app.command(epilog=backtest_commands.EPILOG)(backtest_commands.backtest)
+app.command(epilog=route_commands.EPILOG)(route_commands.route)
 app.command(
     epilog="Example: plimsoll doctor --rpc http://127.0.0.1:8545 --vault 0x... --mandate mandates/blue-chip.yaml "
     "--account keeper.json --signer optimizer.json"

@@ -29,10 +29,10 @@ _IDLE = 1e-12  # a pool that moves less is left alone
 _MATTERS = 1e-11  # fixed costs below do not change the choice of pools
 _CLOSE = 2e-9  # a plan that close to its bound is good enough
 
-_ROUNDS = 3
+_ROUNDS = 4
 """Swaps for each one planned, at most, on one walk along a flow with cycles."""
 _WALKS = 8
-_GAIN = 0.02
+_GAIN = 0.005
 """Of what is missing: what another walk must bring."""
 _FLOAT_ERROR = 1e-14
 
@@ -72,9 +72,8 @@ class SaleRoute:
 
     @property
     def gap(self) -> float:
-        """What any other routing could gain at most, relative to what this one yields; infinite if it yields nothing."""
-        missing = max(self.bound - self.net, 0.0)
-        return missing / self.out if self.out else (math.inf if missing > 0 else 0.0)
+        """What any other routing could gain at most, relative to what this one yields or to one base unit."""
+        return max(self.bound - self.net, 0.0) / max(self.out, 1)
 
 
 def sell_basket(
