@@ -21,8 +21,10 @@ FEE = 10_000
 KEEP = 1 - FEE / 1e6
 RANGE = 200 * 300
 """Ticks to each side: a factor of 400."""
-DEPTH = 1e11
+DEPTH = 2e10
 """Dollars on each side, so that his own price is what the vault gets."""
+PURSE = 10 * DEPTH
+"""Dollars of each asset with which he moves it."""
 
 
 class Thief:
@@ -43,7 +45,7 @@ class Thief:
         self.world = world
         self.pool = Pool(Venue.UNISWAP_V3, first, second, FEE, 0.0)
         usd = {symbol: world.usd(symbol) for symbol in (first, second)}
-        self.maker = world.deploy_maker("attacker", {symbol: DEPTH / 4 / price for symbol, price in usd.items()})
+        self.maker = world.deploy_maker("attacker", {symbol: PURSE / price for symbol, price in usd.items()})
         self.refusal: str | None = None
         self._open_pool(usd)
 
@@ -56,6 +58,7 @@ class Thief:
             Of the vault's value.
         loss
             Fraction of the vault's value that the oracle is to see vanish; negative for a gain.
+            He pays at least half and at most twice the oracle's price.
 
         Returns
         -------
@@ -68,7 +71,7 @@ class Thief:
         if amount == 0:
             return None
         moved = amount * prices[i] / ONE / value
-        self.set_price(sell, buy, 1 - loss / moved)
+        self.set_price(sell, buy, min(max(1 - loss / moved, 0.5), 2.0))
         settled, self.refusal = attempt(lambda: world.settle([world.leg(sell, buy, amount, FEE)], relayer="attacker"))
         return settled
 

@@ -65,50 +65,6 @@ def test_not_before_the_pool_asks(hostile: Hostile) -> None:
     assert failure(doll) == "uniswap: unexpected callback"
 
 
-@pytest.mark.parametrize(
-    "function", ["settle", "cancel", "deposit", "redeem_in_kind", "totalAssets", "value_per_share"]
-)
-def test_nothing_else_answers_during_a_settlement(hostile: Hostile, function: str) -> None:
-    """Read-only reentrancy too: half-settled holdings price nothing."""
-    world = hostile.world
-    order = world.order([world.leg(0, 1, usdc(1000))])
-    arguments = {
-        "settle": (order._replace(nonce=1), "optimizer", world.sign(order._replace(nonce=1))),
-        "cancel": (1,),
-        "deposit": (usdc(1), "attacker"),
-        "redeem_in_kind": (1, "attacker", "alice", 0),
-        "totalAssets": (),
-        "value_per_share": (),
-    }[function]
-    doll = puppet(world.evm, world.vault, function, *arguments)
-    hostile.misbehave(1, hook=doll.address)
-    world.settle(order)
-    assert failure(doll) == ""
-
-
-def test_the_breaker_is_not_tripped_on_half_settled_holdings(hostile: Hostile) -> None:
-    """A nested call double-counting a balance delta: between the pool's payment and ours value stands too high or low."""
-    world = hostile.world
-    doll = puppet(world.evm, world.mandate, "trip")
-    hostile.misbehave(0, hook=doll.address)
-    world.settle([world.leg(0, 1, usdc(2000), 0)])
-    assert failure(doll) == ""
-    assert world.mandate.breaker_state() == 0
-
-
-def test_a_donation_during_a_settlement_is_counted_once(hostile: Hostile) -> None:
-    """A callback pays the vault while it settles: balances are read at the end, not summed from deltas."""
-    world = hostile.world
-    doll = actor(world.evm, "Puppet")
-    world.tokens[1].mint(doll, 10**18, sender="attacker")
-    doll.arm(world.tokens[1], world.tokens[1].transfer.encode(world.vault, 10**18), 1, sender="attacker")
-    hostile.misbehave(0, hook=doll.address)
-    settled = world.settle([world.leg(0, 1, usdc(1000))])
-    assert doll.succeeded()
-    assert world.vault.holdings()[1] == settled["amounts_out"][0] + 10**18
-    assert settled["value_after"] == world.vault.value()
-
-
 def test_permission_does_not_outlive_a_leg(hostile: Hostile) -> None:
     """After a v3 leg its pool may not call back, in the same transaction: a v2 leg's token asks for it."""
     world = hostile.world
