@@ -240,7 +240,32 @@ def _dates(low: float, high: float, most: int) -> list[tuple[float, str]]:
 
 
 def _y_axis(frame: Frame, form: Callable[[float], str], logarithmic: bool) -> str:
-    return frame.y_axis((lambda value: form(math.exp(value))) if logarithmic else form)
+    if not logarithmic:
+        return frame.y_axis(form)
+    parts = []
+    for value in _factors(math.exp(frame.y.low), math.exp(frame.y.high), max(3, round(frame.height / 55))):
+        y = frame.y(math.log(value))
+        parts.append(tag("line", x1=frame.x.start, x2=frame.x.stop, y1=y, y2=y, class_="grid"))
+        parts.append(text(frame.x.start - 8, y + 4, form(value), class_="tick", text_anchor="end"))
+    return "".join(parts)
+
+
+def _factors(low: float, high: float, most: int) -> list[float]:
+    """Round numbers for a logarithmic axis, no more than can be read."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for digits in (
+        (1, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.8, 2, 2.2, 2.5, 2.8, 3, 3.5, 4, 4.5, 5, 6, 7, 8, 9),
+        (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8),
+        (1, 1.5, 2, 3, 5, 7),
+        (1, 2, 5),
+        (1, 3),
+        (1,),
+    ):
+        found = [digit * 10.0**power for power in powers for digit in digits]
+        inside = [value for value in found if low <= value <= high]
+        if len(inside) <= most:
+            return inside
+    return inside
 
 
 def _band(frame: Frame, begin: int, end: int, **style: object) -> str:

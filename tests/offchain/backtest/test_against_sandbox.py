@@ -83,7 +83,9 @@ def fork(sandbox_node: Sandbox) -> Iterator[tuple[Sandbox, DeployedVault]]:
         yield fork, vault
 
 
-def sail(sandbox: Sandbox, vault: DeployedVault, days: float, seed: int, folder: Path, crash: Crash | None) -> Simulation:
+def sail(
+    sandbox: Sandbox, vault: DeployedVault, days: float, seed: int, folder: Path, crash: Crash | None
+) -> Simulation:
     """Run the real keeper over a simulated path."""
     mandate = vault.file_mandate
     with ExitStack() as stack:
