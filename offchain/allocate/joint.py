@@ -1,90 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Allocation and routing as one program, by outer approximation.
+"""The mandate's program over a snapshot's pools, by the compiled kernels.
 
-What the pools allow is a convex set of net changes z. Every price vector nu bounds it by the
-half-space nu'z <= arb(nu), where arb(nu) is what the pools would pay an arbitrageur at these
-prices (`offchain.route.rates.arbitrage`). The program of `program.py` sees such half-spaces;
-its answer goes to the pools (`offchain.route.flow`), which say what it really costs and at which
-prices, and those prices make the next half-space. The program's value bounds every plan's
-utility from above, the flow's from below.
+The unknowns are the net changes z, in fractions of the value before, and t, the part of today's
+violations that is left standing; see `offchain.allocate.program` for the program. What is bought
+and what is sold may each be at most the turnover that is left: a limit on the sum of positive parts is
+as many linear rows as there are sets of tokens, of which only those that an answer breaks are
+added, until none is broken.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from offchain.allocate.bounds import Frame
-from offchain.allocate.program import Answer, Objective, solve
-from offchain.route.demand import Demand
-from offchain.route.errors import RouteNotFoundError
-from offchain.route.flow import solve_flow
+from offchain.allocate.outer import approximate_target
+from offchain.allocate.program import Answer, Objective
+from offchain.allocate.solution import Program, Solution, optimise
+from offchain.allocate.target import Target
 from offchain.route.pool import Pool
-from offchain.route.rates import arbitrage, marginal_rates
-from offchain.route.split import STIFFNESS
 
 FloatArray = NDArray[np.float64]
 
-ROUNDS = 12
-GAP = 5e-7
-"""Stop when bound and utility are that close, in fractions of value."""
-PENALTY_SCALE = 0.02
-"""Penalty at which the gap that is good enough doubles: nobody repairs to the last millionth."""
-_UNREACHABLE = 3.0  # relative price of a token that no path leads to
-_MET = 1e-4
+SLACK = 1e-7
+"""Violation that counts as none: the frame's margins are ten thousand times that."""
+ACCEPTED = 1e-6
+"""Gap beyond which an answer is not believed."""
+_FARTHEST = 3.0  # relative price of a token that no path leads to
 _NOTHING = 1e-8
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """The best net changes found, before integers and gas.
-
-    Attributes
-    ----------
-    change
-        Shape (n,): z, as the pools would fill it; `None` when the bound says that it is not worth looking.
-    prices
-        Shape (n,): marginal cost of each token there, relative to its reference price.
-    bound
-        No plan within these limits has more utility, less the penalty on standing violations.
-    answer
-        The program's answer nearest to it, with its shadow prices.
-    """
-
-    change: FloatArray | None
-    prices: FloatArray
-    bound: float
-    answer: Answer
-
-
-class Cuts:
-    """Half-spaces that contain everything the pools allow, in a table of fixed size."""
-
-    def __init__(self, pools: Sequence[Pool], unit_values: FloatArray) -> None:
-        self._pools = pools
-        self._unit_values = unit_values
-        count = len(unit_values)
-        size = 2 * count + ROUNDS
-        self.normals = np.zeros((size, count))
-        self.rooms = np.ones(size)
-        self._used = 0
-        rates = marginal_rates(pools, unit_values)
-        floor = 1 / _UNREACHABLE
-        rates = np.clip(rates, floor, None)
-        for token in range(count):
-            self.add(1 / rates[token])  # what everything costs, paid in this token
-            self.add(rates[:, token])  # what everything brings, paid out in it
-
-    def add(self, prices: FloatArray) -> None:
-        """Cut at a price vector; beyond the table's end the oldest found by the program makes room."""
-        first = 2 * len(self._unit_values)
-        row = self._used if self._used < len(self.rooms) else first + (self._used - first) % ROUNDS
-        self.normals[row] = prices
-        self.rooms[row] = arbitrage(self._pools, self._unit_values, prices)
-        self._used += 1
+_SETS = 40
 
 
 def best_target(
@@ -101,73 +48,139 @@ def best_target(
     frame, objective
         Limits and utility.
     enough
-        Utility that a plan must promise; when the bound falls below it the search ends without one.
+        Utility that a plan must promise; where the bound lies below it there is no need of one.
 
     Raises
     ------
     SolverError
-        The program's answer cannot be trusted.
+        Neither the kernels' answer nor the fallback's can be trusted.
     """
-    cuts = Cuts(pools, unit_values)
-    best: Target | None = None
-    best_value, bound = -np.inf, np.inf
-    for _ in range(ROUNDS):
-        answer = solve(frame, objective, cuts.normals, cuts.rooms)
-        bound = min(bound, answer.value)
-        if bound <= enough:
-            return Target(None, np.ones_like(unit_values), bound, answer)
-        worth = _worth(answer, cuts.normals)
-        change, prices = _ask(pools, unit_values, answer.change, worth)
-        cuts.add(prices)
-        overspent = frame.spent(change)
-        if overspent > 1 + 1e-9:
-            # What it costs is convex: a part of the trade costs at most that part.
-            change, prices = _ask(pools, unit_values, answer.change / overspent, worth)
-        value = objective.value(frame.weights + change) - objective.penalty * frame.standing(change)
-        if best is None or value > best_value:
-            best_value = value
-            change = _tidied(answer.change / max(1.0, overspent), change, prices)
-            change[frame.floor == frame.ceiling] = 0.0
-            best = Target(change, prices, bound, answer)
-        if bound - best_value <= GAP * (1 + objective.penalty / PENALTY_SCALE):
+    from offchain.route.kernels import build_table
+
+    table = build_table([pool.curve() for pool in pools], [pool.tokens for pool in pools], unit_values)
+    program, names = state(frame, objective)
+    found = optimise(program, table)
+    idle = objective.value(frame.weights)
+    if not _proven(found, objective):
+        return approximate_target(pools, unit_values, frame, objective, enough)
+    for _ in range(_SETS):
+        broken = _broken_turnover(found.x[: len(frame.weights)], frame.turnover, program)
+        if not len(broken):
             break
-    assert best is not None
-    return replace(best, bound=bound)
+        narrower = replace(
+            program,
+            rows=np.concatenate([program.rows, broken]),
+            rooms=np.concatenate([program.rooms, np.full(len(broken), frame.turnover)]),
+        )
+        other = optimise(narrower, table, found)
+        if not _proven(other, objective):
+            break
+        program, found = narrower, other
+    target = _target(found, program, names, frame, idle, enough)
+    count = len(frame.weights)
+    overspent = frame.spent(found.x[:count])
+    if target.change is None or overspent <= 1 + 100 * SLACK:
+        return target
+    # Gains that the vault may not take within its turnover have no price; what pools allow they allow in part.
+    # Turnover is worth at least what it brings on average.
+    needed = overspent * frame.turnover if frame.turnover > 0 else float(np.maximum(found.x[:count], 0.0).sum())
+    gained = found.value + objective.penalty * frame.violated
+    prices = target.answer.shadow_prices | {"turnover": np.array([max(0.0, gained) / needed])}
+    answer = replace(target.answer, shadow_prices=prices)
+    if frame.turnover <= 0:
+        return replace(target, change=None, bound=idle - objective.penalty * frame.violated, answer=answer)
+    return replace(target, change=target.change / overspent, answer=answer)
 
 
-def _worth(answer: Answer, normals: FloatArray) -> FloatArray:
-    """What the program thinks a unit of each asset is worth in base asset, all limits considered."""
-    worth: FloatArray = answer.shadow_prices["cuts"] @ normals
-    if worth[0] <= 0:
-        return np.ones_like(worth)
-    relative: FloatArray = np.clip(worth / worth[0], 1 / _UNREACHABLE, _UNREACHABLE)
-    return relative
+def _proven(found: Solution, objective: Objective) -> bool:
+    return bool(np.isfinite(found.value)) and found.gap <= ACCEPTED * (1 + objective.penalty)
 
 
-def _ask(
-    pools: Sequence[Pool], unit_values: FloatArray, change: FloatArray, worth: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """What the pools make of a wish, and their prices there. The base asset takes what is left."""
-    stiffness = np.full(len(change), STIFFNESS)
-    stiffness[0] = 0.0
-    scale = 1.0
-    while True:
-        try:
-            flow = solve_flow(pools, Demand(unit_values, change * scale, worth, stiffness))
-        except RouteNotFoundError:
-            if scale < 1e-3:
-                raise
-            scale /= 4
-            continue
-        return flow.change, flow.prices
+def state(frame: Frame, objective: Objective) -> tuple[Program, tuple[tuple[str, int], ...]]:
+    """The program without its turnover limit, and what each of its rows is: (limit, asset)."""
+    count = len(frame.weights)
+    size = count + int(frame.violated)
+    gram = np.zeros((size, size))
+    gram[:count, :count] = objective.factor @ objective.factor.T
+    linear = np.full(size, -objective.penalty)
+    linear[:count] = objective.linear - gram[:count, :count] @ frame.weights
+    lower, upper = np.zeros(size), np.ones(size)
+    lower[:count], upper[:count] = frame.floor, frame.ceiling
+    names: list[tuple[str, int]] = [("loss", -1)]
+    rows, rooms = [_row(size, count, -1.0)], [frame.loss]
+    for asset in range(count):
+        if frame.lower[asset] > 0:
+            row = _row(size, count, frame.lower[asset])
+            row[asset] -= 1.0
+            row[count:] = -frame.excess_lower[asset]
+            rows.append(row)
+            rooms.append(frame.weights[asset] - frame.lower[asset])
+            names.append(("lower", asset))
+        if frame.upper[asset] < 1:
+            row = _row(size, count, -frame.upper[asset])
+            row[asset] += 1.0
+            row[count:] = -frame.excess_upper[asset]
+            rows.append(row)
+            rooms.append(frame.upper[asset] - frame.weights[asset])
+            names.append(("upper", asset))
+    program = Program(np.zeros(count), linear, gram, lower, upper, np.array(rows), np.array(rooms), SLACK)
+    return program, tuple(names)
 
 
-def _tidied(wanted: FloatArray, filled: FloatArray, prices: FloatArray) -> FloatArray:
-    """The wish where the pools meet it, else what they fill; what is no change to speak of is none.
+def _row(size: int, count: int, value: float) -> FloatArray:
+    """The same number for every asset."""
+    row = np.zeros(size)
+    row[:count] = value
+    return row
 
-    The base asset pays for the difference at the pools' prices.
-    """
-    change = np.where(np.abs(wanted - filled) < _MET, wanted, filled)
+
+def _broken_turnover(change: FloatArray, turnover: float, program: Program) -> FloatArray:
+    """Rows, shape (k, N), for the sets of tokens whose purchases or sales are too much together."""
+    found = []
+    for sign in (1.0, -1.0):
+        part = np.maximum(sign * change, 0.0)
+        if part.sum() > turnover + 2 * SLACK:
+            row = np.zeros(len(program.linear))
+            row[: len(change)] = sign * (part > _NOTHING)
+            if not (program.rows == row).all(axis=1).any():
+                found.append(row)
+    return np.array(found).reshape(len(found), len(program.linear))
+
+
+def _target(
+    found: Solution, program: Program, names: tuple[tuple[str, int], ...], frame: Frame, idle: float, enough: float
+) -> Target:
+    count = len(frame.weights)
+    bound = idle + found.bound
+    answer = Answer(
+        change=found.x[:count],
+        standing=float(found.x[count]) if frame.violated else 0.0,
+        value=bound,
+        shadow_prices=_shadow_prices(found, program, names, frame),
+    )
+    if bound <= enough:
+        return Target(None, np.ones(count), bound, answer)
+    change = found.x[:count].copy()
     change[np.abs(change) < _NOTHING] = 0.0
-    change[0] = filled[0] - prices[1:] @ (change - filled)[1:]
-    return change
+    change[frame.floor == frame.ceiling] = 0.0
+    prices = np.clip(found.prices / found.prices[0], 1 / _FARTHEST, _FARTHEST)
+    return Target(change, prices, bound, answer)
+
+
+def _shadow_prices(
+    found: Solution, program: Program, names: tuple[tuple[str, int], ...], frame: Frame
+) -> dict[str, FloatArray]:
+    """Worth of relaxing each limit by one unit of weight."""
+    count = len(frame.weights)
+    prices = {"lower": np.zeros(count), "upper": np.zeros(count), "loss": np.zeros(1)}
+    for (limit, asset), worth in zip(names, found.worth.tolist(), strict=False):
+        prices[limit][max(asset, 0)] += worth
+    pull = program.linear - program.gram @ found.x - found.worth @ program.rows
+    slope = pull[:count] - found.prices
+    fixed = frame.floor == frame.ceiling
+    # What may not be traded could at best be exchanged for the base asset at its reference price.
+    slope[fixed] = np.abs(pull[:count][fixed] - found.prices[0])
+    at_ceiling = fixed | (found.x[:count] >= frame.ceiling - 10 * SLACK)
+    prices["ceiling"] = np.where(at_ceiling, np.maximum(slope, 0.0), 0.0)
+    prices["turnover"] = np.array([found.worth[len(names) :].sum()])
+    return prices

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from offchain.allocate.bounds import Frame, compile_frame, limits_in_force
 from offchain.allocate.errors import MismatchError
 from offchain.allocate.explain import BUDGETS, binding_limits, in_words
-from offchain.allocate.joint import Target, best_target
+from offchain.allocate.joint import best_target
 from offchain.allocate.limits import Refusal, refusals, settlement_state
 from offchain.allocate.objective import REPAIR_WORTH, mean_variance, reducing
 from offchain.allocate.plan import Plan, PlanReason
 from offchain.allocate.program import Objective
 from offchain.allocate.realise import Realised, realise
+from offchain.allocate.target import Target
 from offchain.forecast.forecast import Forecast
 from offchain.mandate import Mandate
 from offchain.market.snapshot import BreakerState, Snapshot, VaultLimits

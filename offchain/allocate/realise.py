@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from offchain.allocate.joint import Target
+from offchain.allocate.target import Target
 from offchain.mandate import Mandate
 from offchain.market.snapshot import Snapshot
 from offchain.route.gas import GasPrice

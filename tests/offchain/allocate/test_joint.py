@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -7,10 +8,11 @@ import numpy as np
 import pytest
 
 from offchain.allocate.bounds import Frame, compile_frame
-from offchain.allocate.joint import GAP, best_target
+from offchain.allocate.joint import best_target
 from offchain.allocate.objective import mean_variance
+from offchain.allocate.outer import GAP, approximate_target
 from offchain.allocate.program import Objective
-from offchain.market.snapshot import Snapshot
+from offchain.market.snapshot import BreakerState, Snapshot
 from offchain.route.pool import Pool, pools_from_states
 from offchain.route.rates import arbitrage, marginal_rates, market_prices
 
@@ -72,13 +74,40 @@ def test_it_finds_the_optimum_of_the_program_with_the_pools_inside(make_vaults: 
         limits = compile_frame(snapshot, mandate.vault_limits, (True,) * 5)
         if limits.violated:
             continue
+        limits = replace(limits, turnover=limits.turnover * random.choice((1, 0.05)))
         pools, units = pools_from_states(snapshot.pools), _units(snapshot)
-        target = best_target(pools, units, limits, objective, -np.inf)
-        assert target.change is not None
-        reached = objective.value(limits.weights + target.change)
         best = _reference(pools, units, limits, objective)
-        assert best - 2e-7 <= target.bound <= best + 2 * GAP
-        assert reached == pytest.approx(best, abs=2 * GAP)
+        for search, off in ((best_target, 2e-7), (approximate_target, 2 * GAP)):
+            target = search(pools, units, limits, objective, -np.inf)
+            assert target.change is not None
+            assert best - 2e-7 <= target.bound <= best + off
+            assert objective.value(limits.weights + target.change) == pytest.approx(best, abs=off)
+            assert limits.spent(target.change) < 1 + 1e-5
+
+
+def test_kernels_and_outer_approximation_agree_on_any_vault(vaults: Any, mandate: Any) -> None:
+    objective = mean_variance(vaults.forecast(), mandate.objective.risk_aversion)
+    proven = 0
+    for seed in range(25):
+        random = Random(seed)
+        state: dict[str, Any] = {"turnover_level": int(random.choice((0, 0.5, 0.97)) * 10**18)}
+        if random.random() < 0.3:
+            state["breaker"] = BreakerState.REDUCE_ONLY
+        snapshot = vaults.random_snapshot(seed, **state)
+        limits = compile_frame(snapshot, mandate.vault_limits, (True,) * 5)
+        judged = replace(objective, penalty=float(limits.excess_lower.sum() + limits.excess_upper.sum()))
+        pools, units = pools_from_states(snapshot.pools), _units(snapshot)
+        fast, slow = (search(pools, units, limits, judged, -np.inf) for search in (best_target, approximate_target))
+        assert fast.change is not None
+        assert limits.spent(fast.change) < 1 + 1e-5
+        reached = judged.value(limits.weights + fast.change) - judged.penalty * limits.standing(fast.change)
+        assert reached <= slow.bound + 2e-7
+        assert fast.bound >= reached - 2e-7
+        if limits.spent(fast.change) < 1 - 1e-5:  # else gains of the pools' own may have to be left
+            assert fast.bound - reached < 2e-6
+            assert fast.bound <= slow.bound + 1e-6
+            proven += 1
+    assert proven >= 12
 
 
 def test_the_bound_ends_the_search_where_nothing_can_pay(vaults: Any, mandate: Any) -> None:
