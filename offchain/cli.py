@@ -19,6 +19,7 @@ from offchain.demo import commands as demo_commands
 from offchain.errors import PlimsollError
 from offchain.forecast import commands as forecast_commands
 from offchain.keeper import commands as keeper_commands
+from offchain.market import commands as market_commands
 from offchain.risk import commands as risk_commands
 from offchain.route import commands as route_commands
 from offchain.sandbox import commands as sandbox_commands
@@ -54,6 +55,7 @@ app.command(
 )(keeper_commands.doctor)
 app.add_typer(sandbox_commands.app, name="sandbox")
 app.add_typer(forecast_commands.app, name="forecast")
+app.add_typer(market_commands.app, name="data")
 app.command(epilog="Example: plimsoll risk --prices prices.csv --weights weights.csv")(risk_commands.risk)
 app.add_typer(risk_commands.options_app, name="options")
 app.command(epilog="Example: plimsoll demo --out out/demo")(demo_commands.demo)
