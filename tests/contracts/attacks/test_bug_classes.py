@@ -19,7 +19,7 @@ TESTED = {
     "bounds renormalised after clamping": "mandate/test_judge_weights.py::test_bounds_are_not_renormalised_after_clamping",
     "high-water mark on total assets instead of per share": "mandate/test_trip.py::test_a_high_water_mark_on_total_assets_instead_of_per_share",
     "relative caps bypassed by a flash deposit": "attacks/test_stolen_optimizer_key.py::test_relative_caps_bypassed_by_a_flash_deposit",
-    "stale, zero or frozen oracle": "vault/test_value.py::test_a_stale_zero_or_frozen_oracle_stops_pricing",
+    "stale, zero or frozen oracle": "vault/test_value.py::test_a_stale_zero_or_frozen_oracle_stops_pricing_after_its_heartbeat",
     "ERC-4626 component priced by convertToAssets": "attacks/test_strange_tokens.py::test_an_asset_is_never_priced_by_a_tokens_own_word",
     "read-only reentrancy": "attacks/test_reentrancy.py::test_read_only_reentrancy_and_any_other",
     "a pause that traps redeemers": "vault/test_redeem_in_kind.py::test_a_pause_that_traps_redeemers",
