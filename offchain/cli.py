@@ -19,6 +19,7 @@ from offchain.demo import commands as demo_commands
 from offchain.errors import PlimsollError
 from offchain.forecast import commands as forecast_commands
 from offchain.keeper import commands as keeper_commands
+from offchain.keeper import journal_commands
 from offchain.market import commands as market_commands
 from offchain.risk import commands as risk_commands
 from offchain.route import commands as route_commands
@@ -43,6 +44,7 @@ mandate_app = typer.Typer(
 )
 app.add_typer(mandate_app, name="mandate")
 app.add_typer(keeper_commands.app, name="keeper")
+app.add_typer(journal_commands.app, name="journal")
 app.command(
     epilog="Example: plimsoll plan --rpc http://127.0.0.1:8545 --vault 0x... --mandate mandates/blue-chip.yaml"
 )(keeper_commands.plan)

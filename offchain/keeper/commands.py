@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`plimsoll keeper`, `plan` and `replay`: only typer and the standard library at the top, see `offchain.cli`."""
+"""`plimsoll keeper`, `plan`, `doctor` and `replay`.
+
+Only typer and the standard library are imported at the top, see `offchain.cli`.
+"""
 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,9 +42,16 @@ def run(
     account: Annotated[Path, typer.Option("--account", help="Keystore file that pays for gas, and signs orders.")],
     signer: Annotated[Path | None, typer.Option("--signer", help="Keystore file that signs orders instead.")] = None,
     journal: Annotated[
-        Path | None,
-        typer.Option("--journal", help="Where to write the journal; by default in the user's state folder."),
+        str | None,
+        typer.Option(
+            "--journal",
+            envvar="PLIMSOLL_JOURNAL",
+            help="File to write the journal to, or postgresql:// URL; by default in the user's state folder.",
+        ),
     ] = None,
+    lease_seconds: Annotated[
+        float, typer.Option("--lease-seconds", min=1, help="Silence after which another keeper on PostgreSQL leads.")
+    ] = 30.0,
     passphrase_file: Annotated[
         Path | None,
         typer.Option("--passphrase-file", help="First line opens the keystores; else PLIMSOLL_PASSPHRASE or a prompt."),
@@ -50,30 +61,59 @@ def run(
     max_head_age: Annotated[
         float, typer.Option("--max-head-age", min=0, help="Seconds after which the chain counts as stopped; 0: never.")
     ] = 180.0,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option("--metrics-port", min=0, max=65535, help="Serve /metrics, /healthz and /readyz; 0: a free port."),
+    ] = None,
+    metrics_host: Annotated[str, typer.Option("--metrics-host", help="Address to serve them on.")] = "127.0.0.1",
+    traces: Annotated[
+        Path | None, typer.Option("--traces", help="Append OpenTelemetry spans to a file, a JSON object a line.")
+    ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Log more.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Keep a vault: plan, sign, settle, and trip its breaker when the condition holds."""
-    import signal
+    """Keep a vault: plan, sign, settle, and trip its breaker when the condition holds.
 
-    from offchain.keeper.journal import Journal
+    Alerts go to Slack (PLIMSOLL_SLACK_WEBHOOK) and Telegram (PLIMSOLL_TELEGRAM_TOKEN and
+    PLIMSOLL_TELEGRAM_CHAT) where the environment names them.
+    """
+    import signal
+    from contextlib import ExitStack
+
+    from offchain.keeper.alerts import Alerts, webhooks
     from offchain.keeper.keeper import Keeper, KeeperSettings
+    from offchain.keeper.leading import lead
     from offchain.keeper.logs import configure_logs
-    from offchain.keeper.open import default_journal, open_signers, parse_address
+    from offchain.keeper.open import default_journal, open_signers, parse_address, refuse_shown_secret
+    from offchain.keeper.tracing import trace_to_file
     from offchain.mandate import load_mandate
 
-    configure_logs(verbose=verbose)
+    refuse_shown_secret(rpc, "--rpc", sys.argv)
+    refuse_shown_secret(journal or "", "--journal", sys.argv)
+    stack = ExitStack()
+    hooks = webhooks()
+    alerts = [Alerts(hooks)] if hooks else []
+    for one in alerts:
+        stack.callback(one.close)
+    configure_logs(verbose=verbose, also=alerts)
+    if traces is not None:
+        trace_to_file(traces)
     rules = load_mandate(mandate)
     address = parse_address(vault, "--vault")
     settings = KeeperSettings(poll_seconds=poll, max_head_age=max_head_age or None)
-    with _client(rpc, rules.chain_id) as client:
+    with stack:
+        client = stack.enter_context(_client(rpc, rules.chain_id))
         payer, order_signer = open_signers(account, signer, passphrase_file)
-        path = journal or default_journal(rules.chain_id, address)
-        with Journal.open(path, chain_id=rules.chain_id, vault=address) as opened:
-            keeper = Keeper(client, address, rules, payer=payer, signer=order_signer, journal=opened, settings=settings)
-            for name in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(name, lambda *_: keeper.stopping.set())
-            _keep(keeper, once=once, as_json=as_json)
+        place = journal or default_journal(rules.chain_id, address)
+        opened = stack.enter_context(lead(place, chain_id=rules.chain_id, vault=address, seconds=lease_seconds))
+        keeper = Keeper(client, address, rules, payer=payer, signer=order_signer, journal=opened, settings=settings)
+        for name in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(name, lambda *_: keeper.stopping.set())
+        if metrics_port is not None:
+            from offchain.keeper.metrics import MetricsServer
+
+            stack.callback(MetricsServer(opened, keeper.health, metrics_port, metrics_host).close)
+        _keep(keeper, once=once, as_json=as_json)
 
 
 def _keep(keeper: Keeper, *, once: bool, as_json: bool) -> None:
@@ -92,7 +132,9 @@ def _keep(keeper: Keeper, *, once: bool, as_json: bool) -> None:
 
 @app.command(epilog="Example: plimsoll keeper status --journal journal.sqlite --json")
 def status(
-    journal: Annotated[Path, typer.Option("--journal", help="The journal; the keeper may be running.")],
+    journal: Annotated[
+        str, typer.Option("--journal", envvar="PLIMSOLL_JOURNAL", help="The journal; the keeper may be running.")
+    ],
     as_json: JsonOption = False,
 ) -> None:
     """Say what a keeper decided, sent and waits for, from its journal alone."""
@@ -155,8 +197,45 @@ def plan(rpc: RpcOption, vault: VaultOption, mandate: MandateOption, as_json: Js
         typer.echo(f"Binding: {limit.name}, shadow price {limit.shadow_price:.3g}")
 
 
+def doctor(
+    rpc: RpcOption,
+    vault: VaultOption,
+    mandate: MandateOption,
+    account: Annotated[Path | None, typer.Option("--account", help="Keystore file that pays for gas.")] = None,
+    signer: Annotated[Path | None, typer.Option("--signer", help="Keystore file that signs orders.")] = None,
+    journal: Annotated[
+        str | None, typer.Option("--journal", envvar="PLIMSOLL_JOURNAL", help="Where the journal is, or will be.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Examine node, clock, vault, mandate, feeds, keys, balance and database; say what to do. Exit code 1: not fit."""
+    from dataclasses import asdict
+
+    from offchain.keeper.doctor import Patient, Verdict, examine
+    from offchain.keeper.open import default_journal, parse_address
+    from offchain.mandate import load_mandate
+    from offchain.market.rpc import NodeClient
+
+    rules = load_mandate(mandate)
+    address = parse_address(vault, "--vault")
+    with NodeClient(rpc, timeout=10.0) as client:
+        place = journal or default_journal(rules.chain_id, address)
+        findings = examine(Patient(client, address, rules, account, signer, place))
+    fit = all(one.verdict is not Verdict.FAILED for one in findings)
+    if as_json:
+        _print_json({"fit": fit, "findings": [asdict(one) for one in findings]})
+    else:
+        for one in findings:
+            typer.echo(f"{one.verdict.upper():<8} {one.check:<9} {one.found}")
+            if one.advice:
+                typer.echo(f"{'':<18} -> {one.advice}")
+        typer.echo("Fit to sail." if fit else "Not fit: see FAILED above.")
+    if not fit:
+        raise typer.Exit(1)
+
+
 def replay(
-    journal: Annotated[Path, typer.Argument(help="A keeper's journal.")],
+    journal: Annotated[str, typer.Argument(help="A keeper's journal.")],
     as_json: JsonOption = False,
 ) -> None:
     """Plan again from every recorded snapshot and compare: the plans must be identical."""

@@ -14,18 +14,21 @@ import json
 import time
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from filelock import FileLock, Timeout
-from sqlalchemy import Connection, Engine, Row, Table, and_, exists, func, insert, select, update
+from sqlalchemy import Connection, Engine, Row, Table, and_, delete, exists, func, insert, select, update
 from sqlalchemy.exc import DBAPIError
 
 from offchain.errors import PlimsollError
 from offchain.keeper import schema
+from offchain.keeper.lease import Lease
+from offchain.keeper.places import JournalError, JournalLocked, open_server, shown_url
 from offchain.keeper.records import Decision, OrderRecord, Purpose, TickBlock, TickRecord, TransactionRecord
+from offchain.keeper.rows import order_of, transaction_of
 from offchain.keeper.states import (
     FINAL_TRANSACTION,
     OPEN_ORDER,
@@ -35,16 +38,10 @@ from offchain.keeper.states import (
     check_transaction_step,
 )
 from offchain.settle.accounts import RawTransaction
-from offchain.settle.codec import order_from_json, order_to_json, settlement_from_json, settlement_to_json
+from offchain.settle.codec import order_to_json, settlement_from_json, settlement_to_json
 from offchain.settle.order import Order, Settlement, SignedOrder
 
-
-class JournalError(PlimsollError):
-    """The journal cannot be opened, belongs to something else, or cannot be written."""
-
-
-class JournalLocked(JournalError):
-    """Another keeper has the journal open."""
+__all__ = ["Journal", "JournalError", "JournalLocked"]
 
 
 class Journal:
@@ -54,15 +51,25 @@ class Journal:
     `IllegalTransition` for a step that makes no sense; in both cases nothing changed.
     """
 
-    def __init__(self, path: Path, engine: Engine, lock: FileLock | None) -> None:
+    def __init__(self, path: Path | str, engine: Engine, lock: FileLock | None, lease: Lease | None = None) -> None:
         self.path = path
+        """The file; of a database server its URL, without user and password."""
         self._engine = engine
         self._lock = lock
+        self._lease = lease
         self._file: int | None = None
 
     @classmethod
-    def open(cls, path: Path, *, chain_id: int, vault: str) -> Self:
+    def open(cls, place: Path | str, *, chain_id: int, vault: str, lease: Lease | None = None) -> Self:
         """Open the journal for writing, creating it where there is none.
+
+        Parameters
+        ----------
+        place
+            A file, or the SQLAlchemy URL of a PostgreSQL database that holds nothing else.
+        lease
+            Held by this process while it writes to a server; where it is not free `JournalLocked`
+            is raised, and one may try again.
 
         Raises
         ------
@@ -71,6 +78,9 @@ class Journal:
         JournalError
             When it belongs to another vault or chain, or was written by another version.
         """
+        if isinstance(place, str) and "://" in place:
+            return cls._lead(place, lease or Lease(), {"chain_id": str(chain_id), "vault": vault})
+        path = Path(place)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             lock = FileLock(path.with_name(path.name + ".lock"))
@@ -83,16 +93,29 @@ class Journal:
             raise JournalError(f"journal {path}: {error.strerror or error}; give --journal a writable place") from None
         journal = cls(path, schema.sqlite_engine(path), lock)
         try:
-            with journal._write() as connection:
-                schema.metadata.create_all(connection)
-            journal._identify({"schema_version": str(schema.SCHEMA_VERSION), "chain_id": str(chain_id), "vault": vault})
+            journal._prepare({"chain_id": str(chain_id), "vault": vault})
         except BaseException:
             journal.close()
             raise
         return journal
 
     @classmethod
-    def read(cls, path: Path) -> Self:
+    def _lead(cls, url: str, lease: Lease, identity: dict[str, str]) -> Self:
+        journal = cls(shown_url(url), open_server(url), None)
+        try:
+            journal._prepare(identity)
+            with journal._write() as connection:
+                holder = lease.acquire(connection)
+            if holder is not None:
+                raise JournalLocked(f"journal {journal.path}: {holder} leads; this keeper stands by")
+            journal._lease = lease
+        except BaseException:
+            journal.close()
+            raise
+        return journal
+
+    @classmethod
+    def read(cls, place: Path | str) -> Self:
         """Open an existing journal for reading; works while a keeper writes it.
 
         Raises
@@ -100,21 +123,41 @@ class Journal:
         JournalError
             When there is none, or it was written by another version.
         """
-        if not path.is_file():
-            raise JournalError(f"journal {path}: no such file; `plimsoll keeper run --journal` writes it")
-        journal = cls(path, schema.sqlite_engine(path, read_only=True), None)
+        if isinstance(place, str) and "://" in place:
+            journal = cls(shown_url(place), open_server(place), None)
+        else:
+            path = Path(place)
+            if not path.is_file():
+                raise JournalError(f"journal {path}: no such file; `plimsoll keeper run --journal` writes it")
+            journal = cls(path, schema.sqlite_engine(path, read_only=True), None)
         try:
             version = journal.meta().get("schema_version")
         except JournalError:
             journal.close()
-            raise JournalError(f"journal {path}: not a journal; give the file that the keeper wrote") from None
-        if version != str(schema.SCHEMA_VERSION):
+            raise JournalError(f"journal {journal.path}: not a journal; give the one that the keeper wrote") from None
+        if version not in schema.READABLE:
             journal.close()
-            raise JournalError(f"journal {path}: schema {version}, this version reads {schema.SCHEMA_VERSION}")
+            raise JournalError(f"journal {journal.path}: schema {version}, this version reads {schema.SCHEMA_VERSION}")
         return journal
 
+    def renew(self) -> None:
+        """Go on leading; nothing where the journal is a file.
+
+        Raises
+        ------
+        LeaseLost
+            When another keeper took over.
+        """
+        if self._lease is not None:
+            with self._write():
+                pass
+
     def close(self) -> None:
-        """Close the database and let go of the lock."""
+        """Close the database and let go of lock and lease."""
+        if self._lease is not None:
+            lease, self._lease = self._lease, None
+            with suppress(PlimsollError), self._write() as connection:
+                lease.release(connection)
         self._engine.dispose()
         if self._lock is not None:
             self._lock.release()
@@ -297,20 +340,20 @@ class Journal:
 
     def order(self, order: int) -> OrderRecord:
         """One order."""
-        return _order(self._all(select(schema.orders).where(schema.orders.c.id == order))[0])
+        return order_of(self._all(select(schema.orders).where(schema.orders.c.id == order))[0])
 
     def orders(self) -> list[OrderRecord]:
         """Every order, oldest first."""
-        return [_order(row) for row in self._all(select(schema.orders).order_by(schema.orders.c.id))]
+        return [order_of(row) for row in self._all(select(schema.orders).order_by(schema.orders.c.id))]
 
     def unsigned_orders(self) -> list[OrderRecord]:
         """Orders that were never signed and are not given up yet."""
-        return [_order(row) for row in self._all(_in_states(schema.orders, UNSIGNED_ORDER))]
+        return [order_of(row) for row in self._all(_in_states(schema.orders, UNSIGNED_ORDER))]
 
     def open_orders(self) -> list[OrderRecord]:
         """Signed orders whose fate is not final."""
         statement = _in_states(schema.orders, OPEN_ORDER).where(schema.orders.c.signature.is_not(None))
-        return [_order(row) for row in self._all(statement)]
+        return [order_of(row) for row in self._all(statement)]
 
     # Transactions
 
@@ -369,23 +412,25 @@ class Journal:
     def transaction(self, transaction: int) -> TransactionRecord:
         """One transaction."""
         statement = select(schema.transactions).where(schema.transactions.c.id == transaction)
-        return _transaction(self._all(statement)[0])
+        return transaction_of(self._all(statement)[0])
 
     def transactions(self) -> list[TransactionRecord]:
         """Every transaction, oldest first."""
-        return [_transaction(row) for row in self._all(select(schema.transactions).order_by(schema.transactions.c.id))]
+        return [
+            transaction_of(row) for row in self._all(select(schema.transactions).order_by(schema.transactions.c.id))
+        ]
 
     def unresolved_transactions(self, account: str) -> list[TransactionRecord]:
         """Transactions of an account whose fate is not final, oldest first."""
         table = schema.transactions
         matches = and_(table.c.account == account, table.c.final.is_(False))
-        return [_transaction(row) for row in self._all(select(table).where(matches).order_by(table.c.id))]
+        return [transaction_of(row) for row in self._all(select(table).where(matches).order_by(table.c.id))]
 
     def transactions_at(self, account: str, account_nonce: int) -> list[TransactionRecord]:
         """Every transaction of an account with one nonce, oldest first."""
         table = schema.transactions
         matches = and_(table.c.account == account, table.c.account_nonce == account_nonce)
-        return [_transaction(row) for row in self._all(select(table).where(matches).order_by(table.c.id))]
+        return [transaction_of(row) for row in self._all(select(table).where(matches).order_by(table.c.id))]
 
     def transition_log(self) -> list[tuple[str, int, str | None, str, str]]:
         """Every step ever made: kind, row, state before and after, detail."""
@@ -394,19 +439,34 @@ class Journal:
 
     # Database
 
-    def _identify(self, expected: dict[str, str]) -> None:
-        known = self.meta()
-        if not known:
-            with self._write() as connection:
-                connection.execute(insert(schema.meta), [{"key": k, "value": v} for k, v in expected.items()])
-            return
-        for key, value in expected.items():
-            if known.get(key, "").lower() != value.lower():
+    def _prepare(self, identity: dict[str, str]) -> None:
+        """Make sure of the tables and of whose journal it is."""
+        try:
+            known = self.meta()
+        except JournalError:
+            known = {}
+        for key, value in identity.items():
+            if known and known.get(key, "").lower() != value.lower():
                 raise JournalError(
                     f"journal {self.path}: its {key} is {known.get(key)}, not {value}; give --journal another file"
                 )
+        version = str(schema.SCHEMA_VERSION)
+        if known.get("schema_version") == version:
+            return
+        if known and known.get("schema_version") not in schema.READABLE:
+            raise JournalError(
+                f"journal {self.path}: schema {known.get('schema_version')}, this version writes {version}; "
+                "run the version that wrote it"
+            )
+        with self._write() as connection:
+            schema.migrate(connection)
+            connection.execute(delete(schema.meta))
+            rows = {**identity, **known, "schema_version": version}
+            connection.execute(insert(schema.meta), [{"key": k, "value": v} for k, v in rows.items()])
 
     def _inode(self) -> int | None:
+        if isinstance(self.path, str):
+            return None
         try:
             return self.path.stat().st_ino
         except OSError:
@@ -420,6 +480,8 @@ class Journal:
             raise JournalError(f"journal {self.path}: the file is gone; put it back, nothing more is sent until then")
         try:
             with self._engine.begin() as connection:
+                if self._lease is not None:
+                    self._lease.check(connection)
                 yield connection
         except DBAPIError as error:
             raise JournalError(
@@ -475,41 +537,3 @@ def _log(connection: Connection, kind: str, row: int, before: State | None, afte
 
 def _in_states(table: Table, states: frozenset[State]) -> Any:
     return select(table).where(table.c.state.in_([*states])).order_by(table.c.id)
-
-
-def _order(row: Row[Any]) -> OrderRecord:
-    return OrderRecord(
-        id=row.id,
-        tick=row.tick,
-        digest=row.digest,
-        order=order_from_json(row.body),
-        signer=row.signer,
-        signature=row.signature,
-        state=State(row.state),
-        detail=row.detail,
-        settlement=settlement_from_json(row.settlement) if row.settlement else None,
-        created_block=row.created_block,
-        updated_at=row.updated_at,
-    )
-
-
-def _transaction(row: Row[Any]) -> TransactionRecord:
-    return TransactionRecord(
-        id=row.id,
-        hash=row.hash,
-        purpose=Purpose(row.purpose),
-        order=row.order,
-        account=row.account,
-        account_nonce=row.account_nonce,
-        gas_limit=row.gas_limit,
-        max_fee=int(row.max_fee),
-        priority_fee=int(row.priority_fee),
-        raw=row.raw,
-        state=State(row.state),
-        detail=row.detail,
-        sent_block=row.sent_block,
-        block_number=row.block_number,
-        block_hash=row.block_hash,
-        final=row.final,
-        updated_at=row.updated_at,
-    )

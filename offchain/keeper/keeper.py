@@ -167,6 +167,7 @@ class Keeper:
         while not self.stopping.is_set():
             self.health.turn()
             try:
+                self.journal.renew()
                 head = self._head()
                 if head.hash != seen:
                     self.on_block(head)

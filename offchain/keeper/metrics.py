@@ -148,7 +148,8 @@ class MetricsServer:
             raise MetricsError(f"--metrics-port {port}: {error.strerror or error}; choose another port") from None
         self._server.daemon_threads = True
         self.port = int(self._server.server_address[1])
-        threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
+        serve = self._server.serve_forever
+        threading.Thread(target=serve, kwargs={"poll_interval": 0.1}, name="metrics", daemon=True).start()
         log.info("metrics", url=f"http://{host}:{self.port}/metrics")
 
     def close(self) -> None:

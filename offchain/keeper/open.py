@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from offchain.errors import PlimsollError
@@ -33,6 +34,26 @@ def parse_address(text: str, option: str) -> str:
     if mixed and not is_checksum_address(text):
         raise InputError(f"{option} {text}: its checksum is wrong, so a digit may be; copy the address again")
     return str(to_checksum_address(text))
+
+
+def refuse_shown_secret(url: str, option: str, arguments: Sequence[str]) -> None:
+    """Refuse a URL with a password on the command line: every user of the machine sees that.
+
+    Raises
+    ------
+    InputError
+        Names the variable that takes it instead.
+    """
+    from urllib.parse import urlsplit
+
+    shown = any(url in argument for argument in arguments)
+    try:
+        secret = urlsplit(url).password
+    except ValueError:
+        return
+    if shown and secret:
+        variable = "PLIMSOLL_" + option.strip("-").replace("-", "_").upper()
+        raise InputError(f"{option}: it holds a password, which the process list shows; put it into {variable} instead")
 
 
 def default_journal(chain_id: int, vault: str) -> Path:

@@ -14,6 +14,8 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Connection,
+    DateTime,
     Engine,
     Float,
     ForeignKey,
@@ -26,9 +28,13 @@ from sqlalchemy import (
     Text,
     create_engine,
     event,
+    inspect,
+    make_url,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+READABLE = frozenset({"1", "2"})
+"""Versions whose tables a reader understands."""
 
 metadata = MetaData()
 _ID = BigInteger().with_variant(Integer, "sqlite")
@@ -118,6 +124,15 @@ transitions = Table(
     Column("detail", Text, nullable=False),
 )
 
+lease = Table(
+    "lease",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("holder", Text, nullable=False),
+    Column("token", BigInteger, nullable=False),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+)
+
 
 def sqlite_engine(path: Path, *, read_only: bool = False) -> Engine:
     """Engine on a SQLite file: WAL, and every commit on disk before it returns."""
@@ -135,3 +150,32 @@ def sqlite_engine(path: Path, *, read_only: bool = False) -> Engine:
         cursor.close()
 
     return engine
+
+
+def server_engine(url: str) -> Engine:
+    """Engine on a database server; a commit is on its disk before it returns.
+
+    Raises
+    ------
+    ArgumentError, NoSuchModuleError, ImportError
+        When the URL is none, or its driver is not installed.
+    """
+    parts = make_url(url)
+    if parts.drivername in ("postgresql", "postgres"):
+        parts = parts.set(drivername="postgresql+psycopg")
+    # A connection that a restarted server closed is noticed before it is used.
+    return create_engine(parts, pool_pre_ping=True, connect_args={"connect_timeout": 5})
+
+
+def migrate(connection: Connection) -> None:
+    """Bring the tables to this version; those of a journal that knows no migrations yet are taken as its first."""
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    tables = inspect(connection).get_table_names()
+    if "meta" in tables and "alembic_version" not in tables:
+        command.stamp(config, "0001")
+    command.upgrade(config, "head")

@@ -94,6 +94,10 @@ class Node:
             lambda block: None if block is None else str(block["hash"]), "eth_getBlockByNumber", hex(number), False
         )
 
+    def timestamp(self, number: int) -> int:
+        """Unix seconds of the block at a height."""
+        return self._ask(lambda block: _integer(block["timestamp"]), "eth_getBlockByNumber", hex(number), False)
+
     def account_nonce(self, account: str) -> int:
         """Number of transactions of an account that are mined."""
         return self._ask(_integer, "eth_getTransactionCount", account, "latest")
@@ -140,7 +144,7 @@ class Node:
                 raise
 
     def has_waiting(self, transaction: str) -> bool:
-        """Whether a transaction waits in the node's pool; one that it shows in a block, perhaps a lost one, does not."""
+        """Whether a transaction waits in the node's pool; one that is in a block, perhaps a lost one, does not."""
         return self._ask(
             lambda found: found is not None and found.get("blockHash") is None, "eth_getTransactionByHash", transaction
         )
@@ -149,9 +153,12 @@ class Node:
         """Receipt of a mined transaction; `None` while it has none."""
         return self._ask(_receipt, "eth_getTransactionReceipt", transaction)
 
-    def logs(self, address: str, topics: Sequence[str | None], first_block: int) -> list[Mapping[str, Any]]:
-        """Logs of a contract from a block to the head."""
-        query = {"address": address, "topics": list(topics), "fromBlock": hex(first_block), "toBlock": "latest"}
+    def logs(
+        self, address: str, topics: Sequence[str | None], first_block: int, last_block: int | None = None
+    ) -> list[Mapping[str, Any]]:
+        """Logs of a contract from a block to another, both included, or to the head."""
+        last = "latest" if last_block is None else hex(last_block)
+        query = {"address": address, "topics": list(topics), "fromBlock": hex(first_block), "toBlock": last}
         return self._ask(lambda logs: list(logs), "eth_getLogs", query)
 
     def _ask(self, read: Callable[[Any], T], method: str, *params: Any) -> T:

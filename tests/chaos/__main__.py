@@ -18,6 +18,7 @@ def main() -> int:
     parser.add_argument("--days", type=int, default=30)
     parser.add_argument("--kills", type=int, default=240)
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--warm", action="store_true", help="fork processes that have imported everything: quicker")
     parser.add_argument("--out", type=Path, default=Path("out/chaos.json"))
     options = parser.parse_args()
     with (
@@ -25,7 +26,10 @@ def main() -> int:
         launch() as base,
         base.fork(options=["--slots-in-an-epoch", "1"]) as sandbox,
     ):
-        result = run_chaos(sandbox, Path(folder), intervals=options.days * 6, kills=options.kills, seed=options.seed)
+        length = options.days * 6
+        result = run_chaos(
+            sandbox, Path(folder), intervals=length, kills=options.kills, seed=options.seed, cold=not options.warm
+        )
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(as_json(result), indent=2) + "\n")
     print(json.dumps(as_json(result), indent=2))
