@@ -34,3 +34,7 @@ class InfeasibleError(AllocationError):
 
 class SolverError(AllocationError):
     """The solver gave no answer, or one that its own residuals do not support."""
+
+
+class ProblemInvalidError(AllocationError):
+    """Numbers that state no program: not finite, of the wrong shape, or with crossing bounds."""

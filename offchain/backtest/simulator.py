@@ -15,11 +15,12 @@ from dataclasses import replace
 
 from eth_utils.crypto import keccak
 
-from offchain.allocate import Plan, make_plan
+from offchain.allocate import Plan
 from offchain.backtest.books import Books
 from offchain.backtest.errors import MarketPathError, Refused
 from offchain.backtest.feeds import Oracle, Reading
 from offchain.backtest.ledger import Ledger
+from offchain.backtest.line import decide
 from offchain.backtest.liquidity import Liquidity
 from offchain.backtest.path import GWEI, MarketPath
 from offchain.backtest.records import BacktestRun, Event, EventKind, Row, SettlementRecord, Track
@@ -28,6 +29,7 @@ from offchain.backtest.trading import Traded, settle
 from offchain.errors import PlimsollError
 from offchain.forecast import Forecast, make_forecast
 from offchain.mandate import Mandate
+from offchain.market.history import PriceHistory
 from offchain.market.snapshot import AssetState, Block, BreakerState, Snapshot
 from offchain.route.pool import pools_from_states
 from offchain.settle.compile import compile_order
@@ -38,6 +40,7 @@ DAY = 86_400
 SETTLE_GAS, LEG_GAS, TRIP_GAS = 250_000, 63_000, 160_000
 """Units of gas, from receipts of settlements of five assets."""
 ONE = 10**18
+WETH = "0xc02aaa39b223fe8d0a0e5c4f27ead9083c756cc2"
 
 Observer = Callable[[Snapshot, Forecast, Plan], None]
 
@@ -75,6 +78,7 @@ class Simulator:
         self.ledger = _empty_vault(mandate)
         self._liquidity, self._observe = liquidity, observe
         self._assets = mandate.ordered_assets
+        self._prices_ether = any(asset.symbol == "WETH" or asset.address.lower() == WETH for asset in self._assets)
         self._times = [int(time) for time in path.timestamps]
         self._truth, self._ratios = path.prices.tolist(), path.ratios.tolist()
         self._books = Books([10.0**asset.decimals for asset in self._assets])
@@ -102,7 +106,7 @@ class Simulator:
             return "no price of ether"
         try:
             self._prices = reading.prices
-            self._forecast(self._snapshot(row), row)
+            make_forecast(self._snapshot(row), self._history(row), self.mandate)
         except PlimsollError as error:
             return str(error)
         return ""
@@ -254,8 +258,7 @@ class Simulator:
             return
         snapshot = self._snapshot(row)
         try:
-            forecast = self._forecast(snapshot, row)
-            plan = make_plan(snapshot, forecast, self.mandate, float(self.path.ether[row]))
+            forecast, plan = decide(snapshot, self._history(row), self.mandate, self._ether_usd(row))
             self._observe(snapshot, forecast, plan)
             order = compile_order(plan, snapshot, self.mandate) if plan.trades else None
         except PlimsollError as error:
@@ -291,10 +294,13 @@ class Simulator:
         self._last_problem = ""
         self._settlements.append(_settlement(self._times[row], plan, traded, value, gas))
 
-    def _forecast(self, snapshot: Snapshot, row: int) -> Forecast:
+    def _history(self, row: int) -> PriceHistory:
         window = self.mandate.objective.covariance.window_days
-        history = self.oracle.history(row - self.settings.lag_rows, self.mandate.execution.grid_minutes, window)
-        return make_forecast(snapshot, history, self.mandate)
+        return self.oracle.history(row - self.settings.lag_rows, self.mandate.execution.grid_minutes, window)
+
+    def _ether_usd(self, row: int) -> float | None:
+        """Asked for only where the vault's own assets do not tell it."""
+        return None if self._prices_ether else float(self.path.ether[row])
 
     def _snapshot(self, row: int) -> Snapshot:
         """What the keeper would read in the block at a row's time."""

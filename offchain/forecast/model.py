@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-from itertools import pairwise
 
 import numpy as np
 from eth_utils.crypto import keccak
@@ -99,7 +98,7 @@ def _window(snapshot: Snapshot, history: PriceHistory, mandate: Mandate) -> tupl
             f"{len(timestamps)} prices at intervals of {mandate.execution.grid_minutes} minutes, {needed} needed: "
             "wait for more of them, or shorten execution.grid_minutes in the mandate"
         )
-    if any(after - before != step for before, after in pairwise(timestamps.tolist())):
+    if np.any(np.diff(timestamps) != step):
         raise ForecastError(f"the history is not on a grid of {mandate.execution.grid_minutes} minutes")
     wrong = ~(np.isfinite(prices) & (prices > 0))
     if wrong.any():

@@ -24,7 +24,10 @@ app = typer.Typer(
 )
 
 RpcOption = Annotated[
-    str, typer.Option("--rpc", envvar="PLIMSOLL_RPC", help="URL of a node; put one with credentials into the variable.")
+    str,
+    typer.Option(
+        "--rpc", envvar="PLIMSOLL_RPC", help="URL of a node, or several with commas; credentials go into the variable."
+    ),
 ]
 VaultOption = Annotated[str, typer.Option("--vault", help="Address of the vault.")]
 MandateOption = Annotated[Path, typer.Option("--mandate", help="The file the vault was deployed from.")]
@@ -259,9 +262,11 @@ def replay(
 
 
 def _client(rpc: str, chain_id: int) -> NodeClient:
+    from offchain.market.failover import FailoverClient
     from offchain.market.rpc import NodeClient
 
-    client = NodeClient(rpc)
+    urls = [one.strip() for one in rpc.split(",") if one.strip()]
+    client = FailoverClient(urls) if len(urls) > 1 else NodeClient(rpc)
     client.require_chain(chain_id)
     return client
 

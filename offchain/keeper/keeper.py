@@ -30,7 +30,7 @@ from offchain.keeper.history_chunks import encode_history
 from offchain.keeper.journal import Journal, JournalError
 from offchain.keeper.pipeline import deliberate, plan_to_json
 from offchain.keeper.records import Decision
-from offchain.keeper.reorganisation import Ancestry
+from offchain.keeper.reorganisation import Ancestry, NodeBehind
 from offchain.keeper.report import TickReport
 from offchain.keeper.submitter import Submitter
 from offchain.keeper.tracing import span
@@ -254,7 +254,11 @@ class Keeper:
     def _head(self) -> Block:
         """The newest block, of the mandate's chain and not of a node that fell behind."""
         head = self._node.head_of(self.mandate.chain_id)
-        self._ancestry.refuse_behind(head, self._client.url)
+        try:
+            self._ancestry.refuse_behind(head, self._client.url)
+        except NodeBehind:
+            self._client.give_up()
+            raise
         return head
 
     def follow(self, report: TickReport) -> TickReport:

@@ -48,7 +48,7 @@ def refuse_shown_secret(url: str, option: str, arguments: Sequence[str]) -> None
 
     shown = any(url in argument for argument in arguments)
     try:
-        secret = urlsplit(url).password
+        secret = any(urlsplit(one.strip()).password for one in url.split(","))
     except ValueError:
         return
     if shown and secret:

@@ -210,6 +210,9 @@ class NodeClient:
             time.sleep(0.1 * 4**attempt)
         raise AssertionError("unreachable")
 
+    def give_up(self) -> None:
+        """Turn to another node where there is one (see `FailoverClient`); this client has only its own."""
+
     def require_chain(self, chain_id: int) -> None:
         """Raise `WrongChain` unless the node serves `chain_id`."""
         self.check_chain(self.quantity(self.call("eth_chainId"), "eth_chainId"), chain_id)

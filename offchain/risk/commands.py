@@ -198,20 +198,25 @@ def surface(
         report = one.report
         typer.echo(report.underlying or "Options")
         _print_rows(
-            ("expiry", "days", "options", "atm", "theta", "rho", "psi", "error", "lowest g", "svi error"),
+            ("expiry", "days", "options", "atm", "theta", "rho", "psi", "error", "svi error"),
             [
                 (
                     row.name, f"{row.expiry_years * 365:.2f}", str(row.options), _per_cent(row.at_the_money),
                     f"{row.theta:.5g}", f"{row.rho:+.3f}", f"{row.psi:.4g}", _per_cent(row.error),
-                    f"{row.lowest_butterfly:.3g}", _per_cent(row.svi_error),
+                    _per_cent(row.svi_error),
                 )
                 for row in report.slices
             ],
             len(report.slices),
         )  # fmt: skip
         typer.echo(
-            f"Lowest butterfly {report.lowest_butterfly:.3g}, lowest calendar difference {report.lowest_calendar:.3g} "
-            f"(not negative: no arbitrage); {_per_cent(report.within_quotes)} of quoted options lie between bid and ask"
+            f"SSVI: lowest g {report.lowest_butterfly:.3g}, lowest calendar difference {report.lowest_calendar:.3g}, "
+            f"{_per_cent(report.within_quotes)} of quoted options between bid and ask"
+        )
+        lowest = min(row.svi_lowest_butterfly for row in report.slices)
+        typer.echo(
+            f"SVI:  lowest g {lowest:.3g}, lowest calendar difference {report.svi_lowest_calendar:.3g}, "
+            f"{_per_cent(report.svi_within_quotes)} of quoted options between bid and ask (nothing negative: no arbitrage)"
         )
         _print_problems([str(problem) for problem in report.problems])
     if page is not None:

@@ -137,8 +137,12 @@ def _smiles(study: SurfaceStudy) -> Any:
         )  # fmt: skip
         order = np.linspace(smile.log_moneyness.min(), smile.log_moneyness.max(), 101)
         figure.add_scatter(
-            x=order, y=fitted.fit.surface.volatility(order, smile.expiry_years), line_color=RED, name="surface",
-            legendgroup="surface", showlegend=first, **place,
+            x=order, y=fitted.fit.surface.volatility(order, smile.expiry_years), line_color=RED, name="SSVI surface",
+            legendgroup="ssvi", showlegend=first, **place,
+        )  # fmt: skip
+        figure.add_scatter(
+            x=order, y=study.report.slices[number].svi.volatility(order, smile.expiry_years), line_color=GREEN,
+            name="SVI surface", legendgroup="svi", showlegend=first, **place,
         )  # fmt: skip
     figure.update_yaxes(tickformat=".0%")
     figure.update_layout(height=260 * lines + 80)

@@ -27,6 +27,8 @@ _TEMPERATURES = (1.0, 0.3, 0.1, 0.03)
 _FRACTIONS = (1.0, 0.7, 0.4, 0.0)
 _EXCHANGES = 60
 _UNSOLD = 1e-9
+_SMALL = 1e-8
+"""Of what is sold: below that the optimum without costs says enough about what pays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,9 @@ class _Search:
     def homotopy(self) -> None:
         """Sharpen the smoothed costs, and try what each answer recommends."""
         point = self.best.point
+        self._try(point.surplus > self.costs, point)
+        if self.costs.max() < _SMALL:
+            return
         scale = float(np.median(self.costs[self.costs > 0])) if np.any(self.costs > 0) else 0.0
         for temperature in _TEMPERATURES:
             point = solve_sale(self.table, self.sale, point.logs, self.costs, temperature * scale, 1e-8)

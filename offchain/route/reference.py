@@ -107,7 +107,11 @@ def limit_wraps(curves: Sequence[Curve], tokens: Sequence[tuple[int, ...]], amou
         Shape (n,): base units at hand.
     """
     limited = list(curves)
-    wraps = [(index, *tokens[index]) for index, curve in enumerate(curves) if isinstance(curve, LinearCurve)]
+    wraps = [
+        (index, *tokens[index])
+        for index, curve in enumerate(curves)
+        if isinstance(curve, LinearCurve) and curve.tradable
+    ]
     if not wraps:
         return limited
     held = amounts.copy()
@@ -120,7 +124,7 @@ def limit_wraps(curves: Sequence[Curve], tokens: Sequence[tuple[int, ...]], amou
             for other, first, second in wraps:
                 wrap = limited[other]
                 assert isinstance(wrap, LinearCurve)
-                if other != index and wrap.tradable:
+                if other != index:
                     paid = {second: wrap.limit0 * wrap.rate, first: wrap.limit1 / wrap.rate}
                     most = [amount + paid.get(token, 0.0) for amount, token in zip(most, ends, strict=True)]
             own = limited[index]

@@ -31,7 +31,7 @@ _CLOSE = 2e-9  # a plan that close to its bound is good enough
 
 _ROUNDS = 4
 """Swaps for each one planned, at most, on one walk along a flow with cycles."""
-_WALKS = 8
+_WALKS = 16
 _GAIN = 0.005
 """Of what is missing: what another walk must bring."""
 _FLOAT_ERROR = 1e-14

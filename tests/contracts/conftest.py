@@ -12,9 +12,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests.support.hostile import Hostile, hostile_world
 from tests.support.world import World, usdc
+
+
+# The same cases on every run; a failure is then everybody's.
+settings.register_profile("contracts", derandomize=True)
+settings.load_profile("contracts")
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,6 +80,8 @@ class ChainSurface:
         What was fitted: options out of the money with a volatility, by expiry.
     names
         Of the expiries, in the surface's order.
+    members
+        Positions in the chain of each smile's options.
     within_quotes
         Fraction of the fitted options with both quotes whose model volatility lies between them; NaN without quotes.
     problems
@@ -88,6 +91,7 @@ class ChainSurface:
     fit: SurfaceFit
     smiles: tuple[Smile, ...]
     names: tuple[str, ...]
+    members: tuple[IntArray, ...]
     within_quotes: float
     problems: tuple[ChainProblem, ...]
 
@@ -95,7 +99,7 @@ class ChainSurface:
 def chain_surface(chain: OptionChain, quotes: Quotes | None = None) -> ChainSurface:
     """Fit a surface free of arbitrage to the options out of the money of one underlying.
 
-    Weights are the vega at the quote over the spread, squared, so that quotes nobody stands behind and options
+    Weights are vega over the square of the spread in volatility, so that quotes nobody stands behind and options
     nobody can trade do not bend the surface.
 
     Raises
@@ -121,18 +125,30 @@ def chain_surface(chain: OptionChain, quotes: Quotes | None = None) -> ChainSurf
         vega = black_76(
             chain.forward[members], chain.strike[members], chain.expiry_years[members], quotes.volatility[members]
         ).vega
-        weights = (vega / chain.forward[members] / spread[members]) ** 2
+        weights = vega / chain.forward[members] / spread[members] ** 2
         found.append((Smile(years, k[members], quotes.volatility[members], weights), members, name))
     if not found:
         raise OptionError(f"{chain.file}: no expiry has {FEWEST_QUOTES} volatilities out of the money")
     found.sort(key=lambda one: one[0].expiry_years)
     smiles = tuple(smile for smile, _, _ in found)
     fit = fit_surface(smiles)
+    members = tuple(inside for _, inside, _ in found)
+    modelled = [fit.surface.volatility(smile.log_moneyness, smile.expiry_years) for smile in smiles]
+    share = share_within(quotes, members, modelled)
+    return ChainSurface(fit, smiles, tuple(name for _, _, name in found), members, share, tuple(problems))
+
+
+def share_within(quotes: Quotes, members: Sequence[IntArray], volatility: Sequence[FloatArray]) -> float:
+    """Return the fraction of options with both quotes whose model volatility lies between them; NaN without quotes.
+
+    Parameters
+    ----------
+    members, volatility
+        By expiry: positions in the chain, and what the model says there.
+    """
     hits = []
-    for smile, members, _ in found:
-        model = fit.surface.volatility(smile.log_moneyness, smile.expiry_years)
-        both = np.isfinite(quotes.bid[members] + quotes.ask[members])
-        hits.append(((model >= quotes.bid[members]) & (model <= quotes.ask[members]))[both])
-    inside_quotes = np.concatenate(hits)
-    share = float(inside_quotes.mean()) if inside_quotes.size else float("nan")
-    return ChainSurface(fit, smiles, tuple(name for _, _, name in found), share, tuple(problems))
+    for inside, model in zip(members, volatility, strict=True):
+        both = np.isfinite(quotes.bid[inside] + quotes.ask[inside])
+        hits.append(((model >= quotes.bid[inside]) & (model <= quotes.ask[inside]))[both])
+    judged = np.concatenate(hits)
+    return float(judged.mean()) if judged.size else float("nan")

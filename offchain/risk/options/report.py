@@ -3,21 +3,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
 import numpy as np
 
-from offchain.risk.arrays import FloatArray
 from offchain.risk.options.black import black_76, exchange_greeks
 from offchain.risk.options.chain import ChainProblem, OptionChain
 from offchain.risk.options.errors import OptionError
 from offchain.risk.options.implied import Reason
-from offchain.risk.options.quotes import ChainSurface, Quotes, chain_surface, chain_volatility
-from offchain.risk.options.svi import RawSvi
-from offchain.risk.options.svi_fit import fit_svi
+from offchain.risk.options.quotes import ChainSurface, Quotes, chain_surface, chain_volatility, share_within
+from offchain.risk.options.svi import RawSvi, lowest_calendar
+from offchain.risk.options.svi_surface import fit_svi_surface
 
 Units = Literal["exchange", "plain"]
 UNIT_TEXTS: dict[Units, str] = {
@@ -224,7 +223,7 @@ class SliceRow:
     lowest_butterfly
         Lowest g; not negative.
     svi, svi_error, svi_lowest_butterfly
-        A free SVI slice of this expiry alone, which knows of no other expiry.
+        The slice of the SVI surface, five parameters an expiry, likewise free of both arbitrages.
     """
 
     name: str
@@ -254,10 +253,10 @@ class SurfaceReport:
         By expiry.
     lowest_butterfly
         Over all slices.
-    lowest_calendar
-        Smallest difference of total variance between neighbours, for log-moneyness from -5 to 5.
-    within_quotes
-        Fraction of quoted options whose volatility lies between bid and ask; NaN without quotes.
+    lowest_calendar, svi_lowest_calendar
+        Smallest difference of total variance between neighbours over all log-moneynesses, of either surface.
+    within_quotes, svi_within_quotes
+        Fraction of quoted options whose volatility lies between bid and ask, by either surface; NaN without quotes.
     problems
         Rows and expiries left out or mended.
     """
@@ -267,7 +266,9 @@ class SurfaceReport:
     slices: tuple[SliceRow, ...]
     lowest_butterfly: float
     lowest_calendar: float
+    svi_lowest_calendar: float
     within_quotes: float
+    svi_within_quotes: float
     problems: tuple[ChainProblem, ...]
 
 
@@ -287,10 +288,12 @@ def study_surface(chain: OptionChain, underlying: str) -> SurfaceStudy:
     quotes = chain_volatility(part)
     fitted = chain_surface(part, quotes)
     surface = fitted.fit.surface
+    free = fit_svi_surface(fitted.smiles, surface)
     rows = []
-    for name, smile, one, error in zip(fitted.names, fitted.smiles, surface.slices, fitted.fit.errors, strict=True):
+    for name, smile, one, error, alone in zip(
+        fitted.names, fitted.smiles, surface.slices, fitted.fit.errors, free.fits, strict=True
+    ):
         raw = one.raw()
-        alone = fit_svi(smile.log_moneyness, smile.volatility, smile.expiry_years, smile.weights)
         rows.append(
             SliceRow(
                 name=name,
@@ -308,18 +311,26 @@ def study_surface(chain: OptionChain, underlying: str) -> SurfaceStudy:
                 svi_lowest_butterfly=alone.lowest_butterfly,
             )
         )
-    grid = np.linspace(-5.0, 5.0, 2_001)
-    gaps: list[FloatArray] = [
-        later.raw().total_variance(grid) - earlier.raw().total_variance(grid)
-        for earlier, later in pairwise(surface.slices)
-    ]
     report = SurfaceReport(
         file=part.file,
         underlying=underlying,
         slices=tuple(rows),
         lowest_butterfly=min(row.lowest_butterfly for row in rows),
-        lowest_calendar=min((float(gap.min()) for gap in gaps), default=float("nan")),
+        lowest_calendar=_lowest_calendar([one.raw() for one in surface.slices]),
+        svi_lowest_calendar=_lowest_calendar(free.surface.slices),
         within_quotes=fitted.within_quotes,
+        svi_within_quotes=share_within(
+            quotes,
+            fitted.members,
+            [
+                one.volatility(smile.log_moneyness, smile.expiry_years)
+                for one, smile in zip(free.surface.slices, fitted.smiles, strict=True)
+            ],
+        ),
         problems=(*part.problems, *quotes.problems, *fitted.problems),
     )
     return SurfaceStudy(report, part, quotes, fitted)
+
+
+def _lowest_calendar(slices: Sequence[RawSvi]) -> float:
+    return min((lowest_calendar(earlier, later) for earlier, later in pairwise(slices)), default=float("nan"))

@@ -148,6 +148,22 @@ class RawSvi:
         )
 
 
+def lowest_calendar(earlier: RawSvi, later: RawSvi) -> float:
+    """Return the lowest difference of total variance over all log-moneynesses; negative where a calendar spread pays.
+
+    Minus infinity when a wing of the earlier slice is steeper, so that it must cross somewhere.
+    """
+    for side in (-1.0, 1.0):
+        if later.b * (1.0 + side * later.rho) < earlier.b * (1.0 + side * earlier.rho) * (1.0 - 1e-12):
+            return -math.inf
+    grids = []
+    for one in (earlier, later):
+        reach = math.asinh(50.0 / one.sigma + abs(one.m) / one.sigma)
+        grids.append(one.m + one.sigma * np.sinh(np.linspace(-reach, reach, 2_001)))
+    k = np.concatenate(grids)
+    return float(np.min(later.total_variance(k) - earlier.total_variance(k)))
+
+
 def from_jump_wings(wings: JumpWings, expiry_years: float) -> RawSvi:
     """Return the raw parameters of jump-wing ones (Gatheral and Jacquier 2014, lemma 3.2).
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fitting the SVI smile of one expiry without butterfly arbitrage."""
+"""Fitting SVI smiles without butterfly arbitrage, one alone or after an earlier expiry that it must not cross."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,12 +12,13 @@ from numpy.typing import ArrayLike
 from offchain.risk.arrays import FloatArray, as_series
 from offchain.risk.options.errors import OptionError
 from offchain.risk.options.ssvi_fit import Smile, fit_surface
-from offchain.risk.options.svi import RawSvi
+from offchain.risk.options.svi import RawSvi, lowest_calendar
 
 FEWEST_QUOTES = 5
 MARGIN = 1e-4
 """What the fit asks of g beyond zero, so that rounding does not bring arbitrage back."""
 PENALTIES = (1e1, 1e2, 1e3, 1e4)
+SPREAD = np.linspace(-6.0, 6.0, 241)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class SviFit:
     lowest_butterfly
         Lowest value of g over all log-moneynesses; not negative.
     repaired
-        Whether the best fit without the condition had butterfly arbitrage.
+        Whether the best fit without conditions admitted arbitrage.
     """
 
     slice: RawSvi
@@ -43,13 +44,19 @@ class SviFit:
 
 
 def fit_svi(
-    log_moneyness: ArrayLike, volatility: ArrayLike, expiry_years: float, weights: ArrayLike | None = None
+    log_moneyness: ArrayLike,
+    volatility: ArrayLike,
+    expiry_years: float,
+    weights: ArrayLike | None = None,
+    *,
+    floor: RawSvi | None = None,
 ) -> SviFit:
     """Fit a slice to implied volatilities by weighted least squares.
 
     The search starts from the best of a grid of vertices, for each of which the remaining three parameters are
-    linear (Zeliade Systems 2009). Slopes of the wings stay within Lee's bound; where the best slice has negative g,
-    negative values are penalised ever more until none is left, or an SSVI slice fits better.
+    linear (Zeliade Systems 2009). Slopes of the wings stay within Lee's bound. Where the best slice has negative g or
+    crosses the floor, that is penalised ever more until none is left; a slice that satisfies both whatever the quotes
+    is there to fall back on.
 
     Parameters
     ----------
@@ -59,6 +66,8 @@ def fit_svi(
         Positive.
     weights
         Shape (n,), not negative; equal by default.
+    floor
+        Slice of an earlier expiry, which total variance may nowhere fall below.
 
     Raises
     ------
@@ -81,8 +90,10 @@ def fit_svi(
         found: FloatArray = root * (np.sqrt(np.maximum(one.total_variance(k), 1e-16) / expiry_years) - sigma)
         if penalty == 0.0:
             return found
-        spread = np.sinh(np.linspace(-6.0, 6.0, 241)) * max(one.sigma, 1e-3) + one.m
-        lacking = np.minimum(one.butterfly(np.concatenate([spread, k])) - MARGIN, 0.0)
+        places = np.concatenate([np.sinh(SPREAD) * max(one.sigma, 1e-3) + one.m, k])
+        lacking = np.minimum(one.butterfly(places) - MARGIN, 0.0)
+        if floor is not None:
+            lacking = np.concatenate([lacking, _below(one, floor, places)])
         return np.concatenate([found, penalty * lacking / math.sqrt(lacking.size)])
 
     def solve(start: FloatArray, penalty: float) -> FloatArray:
@@ -94,18 +105,49 @@ def fit_svi(
 
     free = solve(_start(k, sigma**2 * expiry_years, weight), 0.0)
     best = _slice(free)
-    repaired = best.lowest_butterfly()[0] < 0.0
+    repaired = not _admissible(best, floor)
     if repaired:
-        # An SSVI slice is free of arbitrage whatever the quotes: the worst that can come out, and a place to start.
-        best = fit_surface([Smile(expiry_years, k, sigma, weight)]).surface.slices[0].raw()
-        for start in (free, _inverse(best)):
+        # An SSVI slice has no butterfly arbitrage whatever the quotes, and a floor lifted does not cross itself.
+        alone = fit_surface([Smile(expiry_years, k, sigma, weight)]).surface.slices[0].raw()
+        safe = alone if floor is None else _lifted(floor, k, sigma**2 * expiry_years, weight)
+        best = min((one for one in (safe, alone) if _admissible(one, floor)), key=error_of, default=safe)
+        for start in (free, _inverse(alone), _inverse(safe)):
             for penalty in PENALTIES:
                 start = solve(start, penalty)
-                tried = _slice(start)
-                if tried.lowest_butterfly()[0] >= 0.0:
+                tried = _raised(_slice(start), floor)
+                if _admissible(tried, floor):
                     best = min(best, tried, key=error_of)
                     break
     return SviFit(best, error_of(best), best.lowest_butterfly()[0], repaired)
+
+
+def _admissible(one: RawSvi, floor: RawSvi | None) -> bool:
+    return one.lowest_butterfly()[0] >= 0.0 and (floor is None or lowest_calendar(floor, one) >= 0.0)
+
+
+def _below(one: RawSvi, floor: RawSvi, places: FloatArray) -> FloatArray:
+    """How far a slice falls below its floor, as a fraction of it, and its wings below the floor's slopes."""
+    grid = np.concatenate([places, np.sinh(SPREAD) * max(floor.sigma, 1e-3) + floor.m])
+    least = floor.total_variance(grid)
+    gaps = np.minimum(one.total_variance(grid) / least - 1.0 - MARGIN, 0.0)
+    sides = [one.b * (1.0 + s * one.rho) - floor.b * (1.0 + s * floor.rho) * (1.0 + MARGIN) for s in (-1.0, 1.0)]
+    return np.concatenate([gaps, np.minimum(sides, 0.0)])
+
+
+def _raised(one: RawSvi, floor: RawSvi | None) -> RawSvi:
+    """The slice raised by what it falls below its floor, if by anything."""
+    gap = 0.0 if floor is None else lowest_calendar(floor, one)
+    return replace(one, a=one.a - gap * (1.0 + 1e-9)) if -math.inf < gap < 0.0 else one
+
+
+def _lifted(floor: RawSvi, k: FloatArray, w: FloatArray, weight: FloatArray) -> RawSvi:
+    """The floor raised by one number to fit best; higher if that admitted a butterfly."""
+    lift = max(float(weight @ (w - floor.total_variance(k)) / weight.sum()), 0.0)
+    one = replace(floor, a=floor.a + lift)
+    while one.lowest_butterfly()[0] < 0.0:
+        lift = 2.0 * lift + 1e-6
+        one = replace(floor, a=floor.a + lift)
+    return one
 
 
 def _slice(x: FloatArray) -> RawSvi:

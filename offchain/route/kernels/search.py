@@ -28,7 +28,7 @@ IntArray = NDArray[np.int64]
 
 SHORTEST = 1e-3
 LONGEST = 1.0
-_LARGEST_DENSE = 80
+_LAST_DIGIT = 4e-16
 
 
 class Wishes(NamedTuple):
@@ -91,28 +91,32 @@ def _evaluate(
 
 
 @compiled
-def _solve(matrix: FloatArray, target: FloatArray, free: IntArray, count: int, factor: FloatArray) -> None:
-    """Solve in place for the free tokens by Cholesky; a pivot that is lost to rounding moves nothing."""
-    for i in range(count):
-        row = free[i]
-        for j in range(i + 1):
-            total = matrix[row, free[j]]
-            for h in range(j):
-                total -= factor[i, h] * factor[j, h]
-            if i == j:
-                factor[i, i] = math.sqrt(total) if total > 1e-15 * matrix[row, row] else 1e150
-            else:
-                factor[i, j] = total / factor[j, j]
-    for i in range(count):
-        total = target[i]
-        for h in range(i):
-            total -= factor[i, h] * target[h]
-        target[i] = total / factor[i, i]
-    for i in range(count - 1, -1, -1):
-        total = target[i]
-        for h in range(i + 1, count):
-            total -= factor[h, i] * target[h]
-        target[i] = total / factor[i, i]
+def _solve(matrix: FloatArray, target: FloatArray, count: int) -> None:
+    """Solve in place by Cholesky, row by row; a pivot that is lost to rounding moves nothing."""
+    for k in range(count):
+        pivot = matrix[k, k]
+        root = math.sqrt(pivot) if pivot > 0.0 else 1e150
+        matrix[k, k] = root
+        for j in range(k + 1, count):
+            matrix[k, j] /= root
+        for i in range(k + 1, count):
+            scale = matrix[k, i]
+            if scale != 0.0:
+                size = matrix[i, i]
+                for j in range(i, count):
+                    matrix[i, j] -= scale * matrix[k, j]
+                if matrix[i, i] < 1e-15 * size:
+                    matrix[i, i] = 0.0
+    for k in range(count):
+        target[k] /= matrix[k, k]
+        scale = target[k]
+        for j in range(k + 1, count):
+            target[j] -= scale * matrix[k, j]
+    for k in range(count - 1, -1, -1):
+        total = target[k]
+        for j in range(k + 1, count):
+            total -= matrix[k, j] * target[j]
+        target[k] = total / matrix[k, k]
 
 
 @compiled
@@ -125,7 +129,7 @@ def _direction(
     step: FloatArray,
     free: IntArray,
     target: FloatArray,
-    factor: FloatArray,
+    matrix: FloatArray,
 ) -> None:
     """Damped Newton step in log prices.
 
@@ -138,24 +142,28 @@ def _direction(
         step[i] = 0.0
         if not wishes.fixed[i] and not (logs[i] <= wishes.lowest[i] and excess[i] >= 0.0):
             free[count] = i
-            gradient = math.exp(logs[i]) * excess[i]
-            target[count] = -gradient
-            hessian[i, i] += abs(gradient) / trust + 1e-14 * hessian[i, i] + 1e-30
+            target[count] = -math.exp(logs[i]) * excess[i]
             count += 1
-    if count > _LARGEST_DENSE:
-        part = np.empty((count, count))
-        for i in range(count):
-            for j in range(count):
-                part[i, j] = hessian[free[i], free[j]]
-        target[:count] = np.linalg.solve(part, target[:count].copy())
-    else:
-        _solve(hessian, target, free, count, factor)
+    for i in range(count):
+        for j in range(i, count):
+            matrix[i, j] = hessian[free[i], free[j]]
+        matrix[i, i] += abs(target[i]) / trust + 1e-14 * matrix[i, i] + 1e-30
+    _solve(matrix, target, count)
     longest = 0.0
     for i in range(count):
         longest = max(longest, abs(target[i]))
     scale = trust / longest if longest > trust else 1.0
     for i in range(count):
         step[free[i]] = scale * target[i]
+
+
+@compiled
+def _is_met(excess: FloatArray, hessian: FloatArray, tolerance: float) -> bool:
+    """Whether every miss is within the tolerance, or what the last digit of a log price makes of it."""
+    met = True
+    for i in range(len(excess)):
+        met = met and abs(excess[i]) <= tolerance + _LAST_DIGIT * hessian[i, i]
+    return met
 
 
 @compiled
@@ -198,59 +206,47 @@ def search(
     """
     count = len(logs)
     excess, other = np.zeros(count), np.zeros(count)
-    hessian, second = np.zeros((count, count)), np.zeros((count, count))
+    hessian, second, matrix = np.zeros((count, count)), np.zeros((count, count)), np.empty((count, count))
     change, softness = np.zeros(count), np.zeros(count)
     step, target, free = np.zeros(count), np.zeros(count), np.zeros(count, np.int64)
-    factor = np.zeros((min(count, _LARGEST_DENSE), min(count, _LARGEST_DENSE)))
     place, best = np.empty(count), logs.copy()
-    _evaluate(table, wishes, costs, tau, logs, excess, hessian, change, softness)
-    counters[1] += 1
-    miss = _largest(excess)
-    least = miss
+    value, miss, least = math.inf, math.inf, math.inf
     trust, stalled = 0.05, 0
-    for _ in range(rounds):
-        if miss <= tolerance or stalled >= 4:
-            break
-        counters[0] += 1
-        _direction(hessian, excess, logs, wishes, trust, step, free, target, factor)
-        slope0 = 0.0
+    for turn in range(rounds + 1):
+        if turn > 0:
+            if stalled >= 3 or _is_met(excess, hessian, tolerance):
+                break
+            counters[0] += 1
+            _direction(hessian, excess, logs, wishes, trust, step, free, target, matrix)
+        slope = 0.0
         for i in range(count):
-            slope0 += math.exp(logs[i]) * excess[i] * step[i]
-        low, low_slope, high, high_slope, length = 0.0, slope0, -1.0, 0.0, 1.0
-        cuts = 0
+            slope += math.exp(logs[i]) * excess[i] * step[i]
+        length, cuts = 1.0, 0
         while True:
             for i in range(count):
                 place[i] = max(logs[i] + length * step[i], wishes.lowest[i]) if step[i] != 0.0 else logs[i]
-            _evaluate(table, wishes, costs, tau, place, other, second, change, softness)
+            reached = _evaluate(table, wishes, costs, tau, place, other, second, change, softness)
             counters[1] += 1
-            slope = 0.0
-            for i in range(count):
-                slope += math.exp(place[i]) * other[i] * step[i]
             missed = _largest(other)
-            if slope <= -0.5 * slope0 and (length == 1.0 or slope >= 0.5 * slope0 or missed < 0.5 * miss):
-                break
-            if missed <= 0.1 * miss:
+            noise = 1e-15 * (1.0 + abs(reached))
+            if reached <= value + 1e-4 * length * slope + noise or missed <= 0.5 * miss or cuts >= 40:
                 break
             cuts += 1
-            if slope > 0.0:
-                high, high_slope = length, slope
-            else:
-                low, low_slope = length, slope
-            if cuts >= 30 or high - low <= 1e-14:
-                break
-            fraction = low_slope / (low_slope - high_slope)
-            if cuts % 4 == 3:
-                fraction = 0.5
-            length = low + (high - low) * min(max(fraction, 0.05), 0.95)
+            # Where the slope along the step would vanish, were it linear.
+            ahead = 0.0
+            for i in range(count):
+                ahead += math.exp(place[i]) * other[i] * step[i]
+            length *= min(max(slope / (slope - ahead), 0.1), 0.7) if ahead > slope else 0.5
         moved = length * _largest(step)
-        if cuts == 0 and slope < 0.25 * slope0:
-            trust = min(4.0 * trust, LONGEST)
+        if cuts == 0:
+            trust = min(3.0 * trust, LONGEST)
         elif cuts >= 2:
-            trust = max(0.25 * trust, SHORTEST)
-        stalled = stalled + 1 if missed > 0.7 * miss and moved < 1e-11 else 0
+            trust = max(0.3 * trust, SHORTEST)
+        stalled = stalled + 1 if missed > 0.7 * least and moved < 1e-9 and turn > 0 else 0
         logs[:] = place
         excess[:] = other
         hessian[:] = second
+        value = reached
         miss = missed
         if miss < least:
             least = miss

@@ -48,7 +48,7 @@ def test_entering_and_leaving_never_lower_it(invested: World, sequence: list[tup
     with invested.evm.rolled_back():
         for kind, role, size in sequence:
             before = vault.value_per_share()
-            _move(invested, kind, role, size / 100)
+            _move(invested, kind, role, size)
             note(f"{kind} {role} {size} %: {before} -> {vault.value_per_share()}, supply {vault.totalSupply()}")
             assert vault.value_per_share() >= before
 
@@ -67,32 +67,32 @@ def test_the_last_to_leave_in_kind_does_not_lower_it(invested: World) -> None:
     assert invested.deposit("bob", usdc(1000)) > 0
 
 
-def _move(world: World, kind: str, role: str, size: float) -> None:
+def _move(world: World, kind: str, role: str, percent: int) -> None:
     vault, shares = world.vault, world.vault.balanceOf(role)
-    amount = max(2, int(size**4 * usdc(2_000_000)))
+    amount = max(2, usdc(2_000_000) * percent**4 // 100**4)
     if kind == "deposit":
         if vault.previewDeposit(amount) > 0:
             world.deposit(role, amount)
     elif kind == "mint":
-        wanted = max(1, int(size**4 * 10**24))
+        wanted = max(1, 10**24 * percent**4 // 100**4)
         world.give(0, role, vault.previewMint(wanted))
         world.approve(role)
         vault.mint(wanted, role, sender=role)
     elif kind == "withdraw":
-        if (part := int(size * vault.maxWithdraw(role))) > 0:
+        if (part := vault.maxWithdraw(role) * percent // 100) > 0:
             vault.withdraw(part, role, role, sender=role)
     elif kind == "redeem":
-        part = int(size * vault.maxRedeem(role))
+        part = vault.maxRedeem(role) * percent // 100
         if vault.previewRedeem(part) > 0:
             vault.redeem(part, role, role, sender=role)
     elif kind == "donate":
-        world.give(1 + int(size * 3.99), vault, int(size * 10**12))
+        world.give(1 + percent % 4, vault, percent * 10**10)
     elif kind == "claim":
         for asset in range(len(world.tokens)):
             if vault.claims(role, asset) > 0:
                 vault.claim(asset, role, sender=role)
     elif shares > 0:
         # The whole of it one time in five, so that vaults are emptied too.
-        part = shares if size > 0.8 else max(1, int(size * shares))
-        skip = int(size * 1000) % 32 if kind == "in kind skipping" else 0
+        part = shares if percent > 80 else max(1, shares * percent // 100)
+        skip = percent % 32 if kind == "in kind skipping" else 0
         vault.redeem_in_kind(part, role, role, skip, sender=role)

@@ -8,7 +8,7 @@ leaked twelve seconds more, and quotes of pools that an arbitrageur left differ 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from offchain.backtest.records import BacktestRun, EventKind
 from offchain.backtest.settings import BacktestSettings
 from offchain.keeper.journal import Journal
 from offchain.keeper.keeper import Keeper, KeeperSettings
-from offchain.keeper.records import Decision
+from offchain.keeper.records import Decision, TickRecord
 from offchain.mandate import Mandate
 from offchain.market.history import HistoryReader
 from offchain.market.pools import discover_pools
@@ -73,10 +73,12 @@ class Simulation:
     past: dict[str, list[Round]]
     pools: tuple[PoolState, ...]
     ticks: tuple[Tick, ...]
+    recorded: tuple[TickRecord, ...]
+    """The keeper's journal."""
 
 
-@pytest.fixture
-def fork(sandbox_node: Sandbox) -> Iterator[tuple[Sandbox, DeployedVault]]:
+@contextmanager
+def _vault(sandbox_node: Sandbox) -> Iterator[tuple[Sandbox, DeployedVault]]:
     with sandbox_node.fork(options=["--slots-in-an-epoch", "1"]) as fork:
         vault = deploy_vault(fork)
         fork.give("USDC", development_address("alice"), MILLION)

@@ -15,6 +15,8 @@ from offchain.risk.options.chain import CHAIN_RULES, ChainProblemKind, OptionCha
 from offchain.risk.options.chain_file import read_chain
 from offchain.risk.options.errors import OptionError
 from offchain.risk.options.quotes import chain_surface, chain_volatility
+from offchain.risk.options.svi import lowest_calendar
+from offchain.risk.options.svi_surface import fit_svi_surface
 from tests.support.recorded import recorded
 
 HEADER = "type,strike,expiry_years,forward,price,iv,rate,bid,ask"
@@ -155,8 +157,14 @@ def test_surface_of_a_real_snapshot(name: str, underlying: str) -> None:
         assert one.raw().lowest_butterfly()[0] >= -1e-9
     for one, other in pairwise(slices):
         assert np.all(other.raw().total_variance(grid) >= one.raw().total_variance(grid) - 1e-12)
-    assert fitted.within_quotes > 0.5
+    assert fitted.within_quotes > 0.45
     assert max(fitted.fit.errors[4:]) < 0.03
+    free = fit_svi_surface(fitted.smiles, fitted.fit.surface)
+    for one in free.surface.slices:
+        assert one.lowest_butterfly()[0] >= 0
+    for one, other in pairwise(free.surface.slices):
+        assert lowest_calendar(one, other) >= 0
+    assert max(one.error for one in free.fits[2:]) < 0.012
 
 
 def test_damaged_snapshot_is_read_around_the_damage(tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ from offchain.risk.options.black import black_76
 from offchain.risk.options.errors import OptionError
 from offchain.risk.options.ssvi import SsviSlice, SsviSurface, calendar_free, power_law
 from offchain.risk.options.ssvi_fit import Smile, fit_surface
-from offchain.risk.options.svi import JumpWings, RawSvi, from_jump_wings
+from offchain.risk.options.svi import JumpWings, RawSvi, from_jump_wings, lowest_calendar
 from offchain.risk.options.svi_fit import fit_svi
+from offchain.risk.options.svi_surface import SviSurface, fit_svi_surface
 
 PLAIN = RawSvi(0.04, 0.4, -0.4, 0.05, 0.1)
 # Axel Vogt's slice, which looks harmless and is not: Gatheral and Jacquier (2014), section 3.
@@ -233,3 +234,74 @@ def test_surface_fit_refuses_bad_smiles() -> None:
         fit_surface([good, good])
     with pytest.raises(OptionError, match="out of range"):
         fit_surface([Smile(0.1, np.zeros(3), np.array([0.5, -0.5, 0.5]), np.ones(3))])
+
+
+def test_crossing_of_two_slices_is_found_wherever_it_is() -> None:
+    low, high = RawSvi(0.02, 0.1, -0.2, 0.0, 0.1), RawSvi(0.05, 0.12, -0.2, 0.0, 0.1)
+    assert lowest_calendar(low, high) > 0
+    assert lowest_calendar(high, low) == -math.inf
+    steep = RawSvi(0.05, 0.1, 0.2, 0.0, 0.1)
+    assert lowest_calendar(low, steep) == -math.inf, "its left wing is flatter and crosses far out"
+    touching = RawSvi(0.0, 0.2, -0.2, 0.0, 0.1)
+    grid = touching.total_variance(WIDE) - low.total_variance(WIDE)
+    assert lowest_calendar(low, touching) == pytest.approx(grid.min(), abs=1e-6)
+
+
+def test_slice_after_another_does_not_cross_it() -> None:
+    k = np.linspace(-0.4, 0.4, 15)
+    floor = RawSvi(0.05, 0.2, -0.3, 0.0, 0.15)
+    below = fit_svi(k, np.full(15, 0.2), 0.5, floor=floor)
+    assert lowest_calendar(floor, below.slice) >= 0
+    assert below.lowest_butterfly >= 0
+    assert below.repaired
+    above = fit_svi(k, np.full(15, 0.9), 0.5, floor=floor)
+    assert above.error < 0.02
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_svi_surface_of_noise_has_no_arbitrage(seed: int) -> None:
+    truth = power_law([0.02, 0.05, 0.2, 1.0], [0.02, 0.022, 0.08, 0.3], rho=-0.6, eta=1.2)
+    fit = fit_svi_surface(smiles_of(truth, noise=0.2, seed=seed))
+    for one in fit.surface.slices:
+        assert np.all(one.butterfly(WIDE) >= -1e-9)
+    for one, other in pairwise(fit.surface.slices):
+        assert np.all(other.total_variance(WIDE) >= one.total_variance(WIDE) - 1e-12)
+
+
+def test_svi_surface_is_closer_than_ssvi_where_the_smile_is_not_of_that_shape() -> None:
+    slices = (RawSvi(0.005, 0.03, -0.5, 0.02, 0.05), RawSvi(0.02, 0.08, -0.2, -0.05, 0.15))
+    smiles = []
+    for time, one in zip((0.05, 0.25), slices, strict=True):
+        k = np.linspace(-0.3, 0.3, 25)
+        smiles.append(Smile(time, k, one.volatility(k, time), np.ones(25)))
+    fit = fit_svi_surface(smiles)
+    assert max(one.error for one in fit.fits) < 0.2 * max(fit_surface(smiles).errors)
+
+
+def test_svi_surface_between_its_expiries() -> None:
+    surface = SviSurface((0.1, 0.4), (RawSvi(0.01, 0.1, -0.3, 0.0, 0.1), RawSvi(0.05, 0.15, -0.2, 0.0, 0.2)))
+    k = np.linspace(-1, 1, 401)
+    strike = np.exp(k)
+    before = surface.total_variance(k, 0.1)
+    for time in (0.15, 0.2, 0.3, 0.4):
+        now = surface.total_variance(k, time)
+        assert np.all(now >= before - 1e-12)
+        price = black_76(1.0, strike, 1.0, np.sqrt(now)).price
+        assert np.all(np.diff(np.diff(price) / np.diff(strike)) > -1e-9)
+        before = now
+    assert surface.total_variance(0.0, 0.25) == pytest.approx(
+        0.5 * surface.total_variance(0.0, 0.1) + 0.5 * surface.total_variance(0.0, 0.4), rel=1e-3
+    )
+    assert float(surface.volatility(0.0, 0.1)) == pytest.approx(math.sqrt(0.02 / 0.1))
+    with pytest.raises(OptionError, match="outside the surface"):
+        surface.volatility(0.0, 0.5)
+
+
+def test_svi_surface_refuses_arbitrage() -> None:
+    good = RawSvi(0.05, 0.12, -0.2, 0.0, 0.1)
+    with pytest.raises(OptionError, match="crosses"):
+        SviSurface((0.1, 0.2), (good, RawSvi(0.02, 0.1, -0.2, 0.0, 0.1)))
+    with pytest.raises(OptionError, match="butterfly"):
+        SviSurface((0.1,), (VOGT,))
+    with pytest.raises(OptionError, match="increase"):
+        SviSurface((0.2, 0.1), (good, good))
