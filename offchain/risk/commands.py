@@ -216,7 +216,7 @@ def surface(
         lowest = min(row.svi_lowest_butterfly for row in report.slices)
         typer.echo(
             f"SVI:  lowest g {lowest:.3g}, lowest calendar difference {report.svi_lowest_calendar:.3g}, "
-            f"{_per_cent(report.svi_within_quotes)} of quoted options between bid and ask (nothing negative: no arbitrage)"
+            f"{_per_cent(report.svi_within_quotes)} of quoted options between bid and ask (none negative: no arbitrage)"
         )
         _print_problems([str(problem) for problem in report.problems])
     if page is not None:

@@ -17,7 +17,6 @@ from hypothesis import settings
 from tests.support.hostile import Hostile, hostile_world
 from tests.support.world import World, usdc
 
-
 # The same cases on every run; a failure is then everybody's.
 settings.register_profile("contracts", derandomize=True)
 settings.load_profile("contracts")

@@ -20,8 +20,10 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lifted:
-    """Shapes: gram (N, N), linear, lower, upper (N,), equal (1, N), rows (M, N), rooms (M,); the problem's own
-    rows come first."""
+    """The problem's own rows come first.
+
+    Shapes: gram (N, N), linear, lower, upper (N,), equal (1, N), rows (M, N), rooms (M,).
+    """
 
     gram: FloatArray
     linear: FloatArray

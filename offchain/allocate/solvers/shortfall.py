@@ -165,7 +165,7 @@ def minimise_shortfall(problem: Shortfall, tolerance: float = 1e-8, start: Float
     asked = [middle]
     for _ in range(_ROUNDS):
         for x in asked:
-            shortfall, gradient = problem.cut(x)
+            _, gradient = problem.cut(x)
             # CVaR is positively homogeneous: the plane passes through the origin.
             model.addRow(0.0, highspy.kHighsInf, count + 1, places, np.append(-gradient, 1.0))
             planes += 1

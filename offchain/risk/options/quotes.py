@@ -132,10 +132,10 @@ def chain_surface(chain: OptionChain, quotes: Quotes | None = None) -> ChainSurf
     found.sort(key=lambda one: one[0].expiry_years)
     smiles = tuple(smile for smile, _, _ in found)
     fit = fit_surface(smiles)
-    members = tuple(inside for _, inside, _ in found)
+    fitted = tuple(places for _, places, _ in found)
     modelled = [fit.surface.volatility(smile.log_moneyness, smile.expiry_years) for smile in smiles]
-    share = share_within(quotes, members, modelled)
-    return ChainSurface(fit, smiles, tuple(name for _, _, name in found), members, share, tuple(problems))
+    share = share_within(quotes, fitted, modelled)
+    return ChainSurface(fit, smiles, tuple(name for _, _, name in found), fitted, share, tuple(problems))
 
 
 def share_within(quotes: Quotes, members: Sequence[IntArray], volatility: Sequence[FloatArray]) -> float:

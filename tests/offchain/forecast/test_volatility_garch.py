@@ -156,7 +156,7 @@ def test_too_few_returns_are_refused(model: Garch | Egarch) -> None:
 
 
 def test_returns_that_do_not_move_are_refused() -> None:
-    with pytest.raises(ForecastError, match="all 100 returns are 0.5"):
+    with pytest.raises(ForecastError, match=r"all 100 returns are 0\.5"):
         Garch().fit(Sample(np.full(100, 0.5)))
 
 

@@ -7,9 +7,9 @@ import json
 
 import numpy as np
 import pytest
-from tests.support.recorded import recorded
 
 from offchain.forecast.volatility import Egarch, Errors, ErrorsOf, Garch, Gjr, Sample, Start
+from tests.support.recorded import recorded
 
 
 @pytest.fixture(scope="module")
