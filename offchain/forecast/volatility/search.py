@@ -34,6 +34,7 @@ from offchain.risk.compiled import compiled
 
 NU_LOW, NU_HIGH = 2.05, 500.0
 MAX_STEPS = 300
+MAX_DAMPING = 1e12
 RENEWAL = 15
 """Steps between two looks at the likelihood's own curvature."""
 LONGEST = 2.0
@@ -127,7 +128,10 @@ def _curvature(
     theta: FloatArray,
     curvature: FloatArray,
 ) -> None:
-    """Fill minus the Hessian at x, from differences of the gradient."""
+    """Fill minus the Hessian at x, from differences of the gradient; of the scores, where those are not finite.
+
+    An egarch recursion may run away a hair's breadth beside parameters at which it does not.
+    """
     low, high, nothing, probe = np.zeros(SLOTS), np.zeros(SLOTS), np.zeros((0, 0)), np.zeros(SLOTS)
     for j in range(SLOTS):
         if not free[j]:
@@ -141,6 +145,9 @@ def _curvature(
             _evaluate(probe, returns, kind, before, center, deviation, free, theta, to, nothing)
         for i in range(SLOTS):
             curvature[i, j] = (low[i] - high[i]) / (2.0 * step)
+    if not np.all(np.isfinite(curvature)):
+        _evaluate(x, returns, kind, before, center, deviation, free, theta, low, curvature)
+        return
     for i in range(SLOTS):
         for j in range(i):
             curvature[i, j] = curvature[j, i] = 0.5 * (curvature[i, j] + curvature[j, i])
@@ -148,12 +155,17 @@ def _curvature(
 
 
 @compiled
-def _invert(curvature: FloatArray, free: BoolArray, inverse: FloatArray) -> None:
-    """Fill the inverse over what is free, with as much damping as makes the curvature positive definite."""
+def _invert(curvature: FloatArray, free: BoolArray, inverse: FloatArray) -> bool:
+    """Fill the inverse over what is free, with as much damping as makes the curvature positive definite.
+
+    False, and nothing filled, where none does: the curvature is not finite.
+    """
     lower = np.zeros((SLOTS, SLOTS))
     damping = 0.0
     while not _factorise(curvature, free, damping, lower):
         damping = max(1e-8, 10.0 * damping)
+        if damping > MAX_DAMPING:
+            return False
     column = np.zeros(SLOTS)
     for k in range(SLOTS):
         for i in range(SLOTS):
@@ -170,6 +182,7 @@ def _invert(curvature: FloatArray, free: BoolArray, inverse: FloatArray) -> None
             for j in range(i + 1, SLOTS):
                 total -= lower[j, i] * inverse[j, k]
             inverse[i, k] = total / lower[i, i]
+    return True
 
 
 @compiled

@@ -135,10 +135,17 @@ def test_the_unit_of_the_returns_does_not_matter(scale: float) -> None:
 
 def test_returns_without_clusters_give_a_boundary_not_an_error() -> None:
     returns = np.random.default_rng(5).standard_normal(800)
-    for model in (Garch(), Gjr(), Egarch(), Garch(errors=Errors.SKEWED)):
+    for model in (Garch(), Gjr(), Garch(errors=Errors.SKEWED)):
         fit = model.fit(Sample(returns))
         assert np.isfinite(fit.log_likelihood)
         assert fit.forecast(Sample(returns), 5) == pytest.approx(np.ones(5), rel=0.2)
+
+
+def test_egarch_search_among_parameters_that_run_away_ends_with_an_error() -> None:
+    # Without clusters the likelihood climbs to where the recursion is chaotic and its curvature is not finite.
+    returns = np.random.default_rng(5).standard_normal(800)
+    with pytest.raises(ForecastError, match="no clear maximum"):
+        Egarch().fit(Sample(returns))
 
 
 def test_forecasts_go_to_the_long_run_variance() -> None:
