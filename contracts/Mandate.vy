@@ -109,8 +109,8 @@ def bind(count: uint256):
 def judge(
     signer: address,
     mandate_hash: bytes32,
-    values_before: DynArray[uint256, 16],
-    values_after: DynArray[uint256, 16],
+    before: IMandate.Book,
+    after: IMandate.Book,
     risen: uint256,
     per_share_before: uint256,
     per_share_after: uint256,
@@ -120,8 +120,8 @@ def judge(
             authorised, the order was made under other limits, the vault is halted, or the outcome
             breaks the loss budget, the turnover budget, a weight or, while only reducing, raises the
             balance of anything but the base asset. Finding the drawdown condition true latches it.
-    @param values_before USD at 18 decimals, asset by asset.
-    @param values_after The same after the legs, at the same prices.
+    @param before What was held and owed, USD at 18 decimals.
+    @param after The same after the legs, at the same prices.
     @param risen Bit i set: the balance of asset i is higher than before.
     @param per_share_before Value per share before the legs.
     @param per_share_after Value per share after the legs.
@@ -139,14 +139,14 @@ def judge(
     bought: uint256 = 0
     sold: uint256 = 0
     for i: uint256 in range(rules._COUNT, bound=16):
-        total_before += values_before[i]
-        total_after += values_after[i]
-        if values_after[i] > values_before[i]:
-            bought += values_after[i] - values_before[i]
+        total_before += before.held[i]
+        total_after += after.held[i]
+        if after.held[i] > before.held[i]:
+            bought += after.held[i] - before.held[i]
         else:
-            sold += values_before[i] - values_after[i]
+            sold += before.held[i] - after.held[i]
     assert total_before > 0, "mandate: empty vault"
-    rules._check_weights(values_before, total_before, values_after, total_after, reduce_only)
+    rules._check_weights(before.held, total_before, after.held, total_after, reduce_only)
 
     loss: uint256 = 0
     if total_after < total_before:

@@ -201,8 +201,8 @@ def settle(order: orders.Order, signer: address, signature: Bytes[1024]):
     outcome: IMandate.Outcome = extcall IMandate(mandate).judge(
         signer,
         order.mandate_hash,
-        values_before,
-        values_after,
+        self._book(values_before),
+        self._book(values_after),
         risen,
         self._per_share(value_before, prices[0]),
         per_share,
@@ -637,6 +637,12 @@ def _values(amounts: DynArray[uint256, 16], prices: DynArray[uint256, 16]) -> Dy
     for i: uint256 in range(len(amounts), bound=16):
         values.append(amounts[i] * prices[i] // ONE)
     return values
+
+
+@internal
+@pure
+def _book(held: DynArray[uint256, 16]) -> IMandate.Book:
+    return IMandate.Book(held=held, owed=[], venues=[], wallet=held[0], health=max_value(uint256))
 
 
 @internal

@@ -111,6 +111,27 @@ class Limits(NamedTuple):
     exit_fee_bps: int
 
 
+class Book(NamedTuple):
+    """What a vault holds and owes, as the mandate contract takes it; USD at 18 decimals."""
+
+    held: tuple[int, ...]
+    owed: tuple[int, ...]
+    venues: tuple[int, ...]
+    wallet: int
+    health: int
+
+
+def book(
+    held: Sequence[int],
+    owed: Sequence[int] = (),
+    venues: Sequence[int] = (),
+    wallet: int | None = None,
+    health: int = 2**256 - 1,
+) -> Book:
+    """A book, by default of a vault without venues: all it has of its base asset is in its wallet."""
+    return Book(tuple(held), tuple(owed), tuple(venues), held[0] if wallet is None else wallet, health)
+
+
 def usdc(dollars: float) -> int:
     """Base units of USDC."""
     return round(dollars * 10**6)

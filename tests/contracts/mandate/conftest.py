@@ -13,7 +13,7 @@ from offchain.sandbox.contract import constructor_arguments
 from offchain.settle.development import development_address
 from tests.support.contracts import compiled
 from tests.support.evm import Contract, Evm
-from tests.support.world import DAY, ONE, Limits, product_abi
+from tests.support.world import DAY, ONE, Limits, book, product_abi
 
 DELAY = 2 * DAY
 VAULT = "keeper"
@@ -48,8 +48,8 @@ class Judge:
         outcome = self.mandate.judge(
             signer,
             self.mandate.mandate_hash() if mandate_hash is None else mandate_hash,
-            list(before),
-            list(after),
+            book(before),
+            book(after),
             risen,
             per_share_before,
             per_share_after,

@@ -14,7 +14,7 @@ from offchain.sandbox.contract import constructor_arguments
 from offchain.settle.development import development_address
 from tests.support.contracts import compiled
 from tests.support.evm import Contract, Evm, attempt
-from tests.support.world import product_abi
+from tests.support.world import book, product_abi
 
 ONE = 10**18
 VAULT = "keeper"
@@ -95,7 +95,7 @@ def test_the_contract_refuses_what_the_checks_refuse_for_the_same_reason(vaults:
             )
             expected = refusals(replace(snapshot, assets=assets), after, limits)
             risen = sum(1 << i for i, (old, new) in enumerate(zip(before, after, strict=True)) if new > old)
-            arguments = ("optimizer", mandate.mandate_hash(), before, after, risen, ONE, ONE)
+            arguments = ("optimizer", mandate.mandate_hash(), book(before), book(after), risen, ONE, ONE)
             _, reason = attempt(lambda mandate=mandate, given=arguments: mandate.judge(*given, sender=VAULT))
             assert reason == (expected[0].rule if expected else None)
             seen[reason] += 1
