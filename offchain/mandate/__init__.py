@@ -39,12 +39,13 @@ from offchain.mandate.universe import (
     Asset,
     ChainlinkOracle,
     StakedRatioOracle,
-    UniswapV2Venue,
-    UniswapV3Venue,
 )
+from offchain.mandate.venues import AaveV3Venue, BalancerV2Venue, ListedVenue, UniswapV2Venue, UniswapV3Venue
 
 __all__ = [
+    "AaveV3Venue",
     "Asset",
+    "BalancerV2Venue",
     "BenchmarkImpliedReturns",
     "BlackLittermanReturns",
     "CarryReturns",
@@ -61,6 +62,7 @@ __all__ = [
     "Fees",
     "LedoitWolfCovariance",
     "Limits",
+    "ListedVenue",
     "Mandate",
     "MandateError",
     "MandateParityError",

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from offchain.errors import PlimsollError
-from offchain.mandate import beliefs, models, rules, universe
+from offchain.mandate import beliefs, models, rules, universe, venues
 
 _SHOWN = 80
 _SECTIONS: dict[tuple[str, ...], type[BaseModel]] = {
@@ -22,8 +22,10 @@ _SECTIONS: dict[tuple[str, ...], type[BaseModel]] = {
     ("assets",): universe.Asset,
     ("assets", "oracle", "chainlink"): universe.ChainlinkOracle,
     ("assets", "oracle", "staked_ratio"): universe.StakedRatioOracle,
-    ("venues", "uniswap_v2"): universe.UniswapV2Venue,
-    ("venues", "uniswap_v3"): universe.UniswapV3Venue,
+    ("venues", "uniswap_v2"): venues.UniswapV2Venue,
+    ("venues", "uniswap_v3"): venues.UniswapV3Venue,
+    ("venues", "aave_v3"): venues.AaveV3Venue,
+    ("venues", "balancer_v2"): venues.BalancerV2Venue,
     ("objective",): models.MeanVarianceObjective,
     ("objective", "covariance", "ewma"): beliefs.EwmaCovariance,
     ("objective", "covariance", "ledoit_wolf"): beliefs.LedoitWolfCovariance,

@@ -7,6 +7,7 @@ chain accepts, the optimiser can satisfy and whose fees cover its oracle's error
 
 from __future__ import annotations
 
+from fractions import Fraction
 from math import ceil
 from typing import Annotated, Literal
 
@@ -17,16 +18,24 @@ from offchain.mandate.limits import OracleFeed, VaultLimits
 from offchain.mandate.rules import EnsembleReturns, RuleReturns
 from offchain.mandate.universe import (
     FULL_BPS,
+    MAX_WEIGHT_BPS,
     Asset,
     Bps,
     Positive,
     Section,
-    UniswapV2Venue,
-    UniswapV3Venue,
-    VenueSection,
+    StakedRatioOracle,
     as_tuple,
     refusal,
     repeated,
+)
+from offchain.mandate.venues import (
+    MAX_LISTED,
+    AaveV3Venue,
+    BalancerV2Venue,
+    ListedVenue,
+    UniswapV2Venue,
+    UniswapV3Venue,
+    VenueSection,
 )
 
 MAX_ASSETS = 16
@@ -59,10 +68,14 @@ class Limits(Section):
 
     loss_capacity_bps: Annotated[int, Field(gt=0, le=FULL_BPS)]
     loss_refill_bps_per_day: Bps
-    turnover_capacity_bps: Annotated[int, Field(gt=0, le=FULL_BPS)]
-    turnover_refill_bps_per_day: Bps
+    turnover_capacity_bps: Annotated[int, Field(gt=0, le=MAX_WEIGHT_BPS)]
+    turnover_refill_bps_per_day: Annotated[int, Field(ge=0, le=MAX_WEIGHT_BPS)]
     drawdown_reduce_bps: Annotated[int, Field(gt=0, lt=FULL_BPS)]
     drawdown_halt_bps: Annotated[int, Field(gt=0, lt=FULL_BPS)]
+    max_leverage_bps: Annotated[int, Field(ge=0, le=MAX_WEIGHT_BPS)] = 0
+    """Everything held over net value; 0 for no limit, which only a vault without borrowing may have."""
+    min_health_bps: Annotated[int, Field(ge=0, le=MAX_WEIGHT_BPS)] = 0
+    """Health factor of the lending account x 10,000; 0 for no floor, as above."""
 
     @model_validator(mode="after")
     def _escalates(self) -> Limits:
@@ -159,6 +172,30 @@ class Mandate(Section):
         return self
 
     @model_validator(mode="after")
+    def _listed(self) -> Mandate:
+        if len(self.listed_venues) > MAX_LISTED:
+            allowed = f"at most {MAX_LISTED} besides Uniswap, which is what a vault can list"
+            raise refusal("venues", len(self.listed_venues), allowed)
+        for index, venue in enumerate(self.venues):
+            if not isinstance(venue, AaveV3Venue):
+                continue
+            for field, symbols in (("supply", venue.supply), ("borrow", venue.borrow)):
+                for place, symbol in enumerate(symbols):
+                    if symbol not in self.symbols:
+                        allowed = f"must be the symbol of one of the assets: {', '.join(self.symbols)}"
+                        raise refusal(f"venues[{index}].{field}[{place}]", symbol, allowed)
+        if self.borrowable:
+            for field, least in (("max_leverage_bps", FULL_BPS), ("min_health_bps", FULL_BPS)):
+                if getattr(self.limits, field) <= least:
+                    allowed = f"must be above {least}: a venue of the mandate lets the vault borrow"
+                    raise refusal(f"limits.{field}", getattr(self.limits, field), allowed)
+        for index, asset in enumerate(self.assets):
+            if asset.max_weight_bps > FULL_BPS and not self.borrowable:
+                allowed = "must be at most 10000 (100 %): no venue of the mandate lends"
+                raise refusal(f"assets[{index}].max_weight_bps", asset.max_weight_bps, allowed)
+        return self
+
+    @model_validator(mode="after")
     def _weights(self) -> Mandate:
         low = sum(asset.min_weight_bps for asset in self.assets)
         high = sum(asset.max_weight_bps for asset in self.assets)
@@ -234,6 +271,21 @@ class Mandate(Section):
         )
 
     @property
+    def listed_venues(self) -> tuple[ListedVenue, ...]:
+        """Venues besides Uniswap, in the order in which the vault lists them."""
+        return tuple(venue for venue in self.venues if isinstance(venue, AaveV3Venue | BalancerV2Venue))
+
+    @property
+    def lending(self) -> AaveV3Venue | None:
+        """The lending account, where there is one."""
+        return next((venue for venue in self.venues if isinstance(venue, AaveV3Venue)), None)
+
+    @property
+    def borrowable(self) -> tuple[str, ...]:
+        """Symbols of what may be borrowed; empty for a vault without debt."""
+        return self.lending.borrow if self.lending is not None else ()
+
+    @property
     def uses_uniswap_v2(self) -> bool:
         """Whether constant-product pairs may be traded with."""
         return any(isinstance(venue, UniswapV2Venue) for venue in self.venues)
@@ -246,6 +298,14 @@ class Mandate(Section):
             (),
         )
 
+    def _lag_gain(self, asset: Asset) -> Fraction:
+        """How much cheaper than in the market the feeds may sell an asset for the base asset, as a fraction."""
+        oracle, base = asset.oracle, self.base.oracle
+        if isinstance(oracle, StakedRatioOracle) and oracle.base_feed == base.feed:
+            # One round prices both: what it is wrong by cancels.
+            return Fraction(oracle.deviation_bps, FULL_BPS)
+        return (1 + oracle.error) / (1 - base.error) - 1
+
     @property
     def implied_oracle_error_bps(self) -> int:
         """Most that a lagging oracle can give a depositor who leaves in kind, rounded up.
@@ -254,15 +314,12 @@ class Mandate(Section):
         which it may understate: the gain is the sum over the other assets of weight x
         ((1 + error) / (1 - base error) - 1). Its maximum over the weights the mandate allows is
         found greedily: minimum weights first, the rest to the worst feeds. The base asset's own
-        weight gains nothing, because he pays in it.
+        weight gains nothing, because he pays in it. With borrowing the weights may add up to the
+        leverage limit: who leaves brings his part of the debt.
         """
-        base_error = self.base.oracle.error
-        gains = {
-            asset.symbol: (1 + asset.oracle.error) / (1 - base_error) - 1 if asset.symbol != self.base_asset else 0
-            for asset in self.assets
-        }
+        gains = {asset.symbol: self._lag_gain(asset) if asset.symbol != self.base_asset else 0 for asset in self.assets}
         weights = {asset.symbol: asset.min_weight_bps for asset in self.assets}
-        free = FULL_BPS - sum(weights.values())
+        free = max(FULL_BPS, self.limits.max_leverage_bps) - sum(weights.values())
         for asset in sorted(self.assets, key=lambda asset: gains[asset.symbol], reverse=True):
             extra = min(free, asset.max_weight_bps - asset.min_weight_bps)
             weights[asset.symbol] += extra

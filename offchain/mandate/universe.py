@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The universe of a mandate: assets, the feeds that price them, and where they trade."""
+"""The universe of a mandate: assets and the feeds that price them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from offchain.mandate.limits import OracleFeed
 
 ZERO_ADDRESS = "0x" + "0" * 40
 FULL_BPS = 10_000
-UNISWAP_V3_FEE_TIERS = (100, 500, 3000, 10000)
+MAX_WEIGHT_BPS = 65_535
 
 
 def refusal(field: str, value: object, allowed: str) -> PydanticCustomError:
@@ -122,7 +122,8 @@ class Asset(Section):
     address: Address
     decimals: Annotated[int, Field(ge=0, le=18)]
     min_weight_bps: Bps
-    max_weight_bps: Bps
+    max_weight_bps: Annotated[int, Field(ge=0, le=MAX_WEIGHT_BPS)]
+    """Above 10,000 only where a venue lends."""
     benchmark_weight_bps: Bps
     oracle: Oracle
 
@@ -155,39 +156,6 @@ class Asset(Section):
             base_feed=oracle.base_feed if isinstance(oracle, StakedRatioOracle) else ZERO_ADDRESS,
             base_heartbeat=oracle.base_heartbeat_s if isinstance(oracle, StakedRatioOracle) else 0,
         )
-
-
-def _known_tier(tier: int) -> int:
-    if tier not in UNISWAP_V3_FEE_TIERS:
-        raise PydanticCustomError("tier", "must be one of 100, 500, 3000, 10000 (parts per million)")
-    return tier
-
-
-class UniswapV2Venue(Section):
-    """Constant-product pairs of the universe."""
-
-    kind: Literal["uniswap_v2"]
-
-
-class UniswapV3Venue(Section):
-    """Concentrated-liquidity pools of the universe, at these fee tiers (parts per million)."""
-
-    kind: Literal["uniswap_v3"]
-    fee_tiers: Annotated[
-        tuple[Annotated[int, AfterValidator(_known_tier)], ...],
-        BeforeValidator(as_tuple),
-        Field(min_length=1),
-    ]
-
-    @model_validator(mode="after")
-    def _distinct(self) -> UniswapV3Venue:
-        index = repeated(self.fee_tiers)
-        if index is not None:
-            raise refusal(f"fee_tiers[{index}]", self.fee_tiers[index], "already listed; list each tier once")
-        return self
-
-
-VenueSection = Annotated[UniswapV2Venue | UniswapV3Venue, Field(discriminator="kind")]
 
 
 def repeated(values: Iterable[Any]) -> int | None:

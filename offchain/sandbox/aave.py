@@ -21,6 +21,9 @@ CORE: Final = "@aave/core-v3/artifacts/contracts"
 
 GET_POOL = function("getPool()", "address")
 GET_POOL_CONFIGURATOR = function("getPoolConfigurator()", "address")
+SUPPLY = function("supply(address,uint256,address,uint16)")
+BORROW = function("borrow(address,uint256,uint256,uint16,address)")
+SET_E_MODE = function("setUserEMode(uint8)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +37,25 @@ class Reserve:
     stable: bool
     supply: float
     """Whole tokens that the market supplies."""
+    borrow: float = 0.0
+    """Whole tokens that the market borrows, so that interest accrues."""
+    e_mode: int = 0
+    """Efficiency mode category, 0 for none."""
 
 
 RESERVES: Final = (
-    Reserve("WETH", 8000, 8250, 10500, False, 50_000),
-    Reserve("wstETH", 7850, 8100, 10600, False, 20_000),
+    Reserve("WETH", 8000, 8250, 10500, False, 50_000, borrow=7_500, e_mode=1),
+    Reserve("wstETH", 7850, 8100, 10600, False, 20_000, e_mode=1),
     Reserve("WBTC", 7300, 7800, 10500, False, 1_000),
-    Reserve("USDC", 7500, 7800, 10450, True, 50_000_000),
+    Reserve("USDC", 7500, 7800, 10450, True, 50_000_000, borrow=20_000_000),
     Reserve("DAI", 6300, 7700, 10500, True, 20_000_000),
     Reserve("LINK", 5300, 6800, 10700, False, 500_000),
 )
 """In mainnet's order, which gives the receipt tokens their mainnet addresses."""
+
+ETH_CORRELATED: Final = (1, 9300, 9500, 10100, NOBODY, "ETH correlated")
+"""Efficiency mode: category, loan to value, liquidation threshold, bonus, no oracle of its own, label; of Oct 2023."""
+VARIABLE_RATE: Final = 2
 
 
 def deploy_aave(chain: Chain) -> None:
@@ -63,11 +74,22 @@ def deploy_aave(chain: Chain) -> None:
     chain.send(provider, "setPoolDataProvider", addresses.AAVE_DATA_PROVIDER)
     _list_reserves(chain, provider, pool, configurator)
     for reserve in RESERVES:
-        token = addresses.TOKENS[reserve.symbol]
-        amount = int(reserve.supply * 10 ** addresses.DECIMALS[reserve.symbol])
+        token, amount = addresses.TOKENS[reserve.symbol], _base_units(reserve, reserve.supply)
         chain.send_all(gift(chain, reserve.symbol, chain.sender, amount))
         chain.send(token, APPROVE, pool.address, 2**256 - 1)
         chain.send(pool, "supply", token, amount, chain.sender, 0)
+
+
+def borrow_from_aave(chain: Chain) -> None:
+    """Let the market borrow what it is to borrow; the feeds must have answers."""
+    for reserve in RESERVES:
+        if reserve.borrow:
+            token, amount = addresses.TOKENS[reserve.symbol], _base_units(reserve, reserve.borrow)
+            chain.send(addresses.AAVE_POOL, BORROW, token, amount, VARIABLE_RATE, 0, chain.sender)
+
+
+def _base_units(reserve: Reserve, whole: float) -> int:
+    return int(whole * 10 ** addresses.DECIMALS[reserve.symbol])
 
 
 def _deploy_access(chain: Chain, provider: Contract) -> None:
@@ -129,6 +151,7 @@ def _list_reserves(chain: Chain, provider: Contract, pool: Contract, configurato
     volatile = _rates(chain, provider, optimal=0.8, base=0.01, slope1=0.038, slope2=0.8)
     stable = _rates(chain, provider, optimal=0.9, base=0.0, slope1=0.04, slope2=0.6)
     treasury = development_address("owner")
+    chain.send(configurator, "setEModeCategory", *ETH_CORRELATED)
     for reserve in RESERVES:
         symbol, token = reserve.symbol, addresses.TOKENS[reserve.symbol]
         names = (
@@ -148,6 +171,8 @@ def _list_reserves(chain: Chain, provider: Contract, pool: Contract, configurato
         chain.send(configurator, "setReserveBorrowing", token, True)
         chain.send(configurator, "setReserveFactor", token, 1000)
         chain.send(configurator, "setReserveFlashLoaning", token, True)
+        if reserve.e_mode:
+            chain.send(configurator, "setAssetEModeCategory", token, reserve.e_mode)
 
 
 def _rates(chain: Chain, provider: Contract, optimal: float, base: float, slope1: float, slope2: float) -> str:

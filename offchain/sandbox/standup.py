@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from offchain.sandbox import addresses
-from offchain.sandbox.aave import deploy_aave
+from offchain.sandbox.aave import borrow_from_aave, deploy_aave
 from offchain.sandbox.anvil import Anvil
 from offchain.sandbox.chain import Chain
 from offchain.sandbox.chainlink import Feed, deploy_feeds, load_feeds, seed_history, submission
@@ -168,6 +168,7 @@ def build(chain: Chain, progress: Progress = lambda stage, done: None) -> None:
     progress("Aave", 0.2)
     deploy_aave(chain)
     rounds = _past(chain, feeds, lambda done: progress("price history", 0.3 + 0.7 * done))
+    borrow_from_aave(chain)
     chain.rpc.call("anvil_removeBlockTimestampInterval")
     chain.rpc.call("anvil_setNextBlockBaseFeePerGas", hex(BASE_FEE))
     chain.send_all(

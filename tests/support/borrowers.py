@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ordinary accounts that borrow at the sandbox's Aave."""
+
+from __future__ import annotations
+
+from offchain.sandbox import addresses
+from offchain.sandbox.aave import BORROW, SET_E_MODE, SUPPLY, VARIABLE_RATE
+from offchain.sandbox.prices import token_prices
+from offchain.sandbox.standup import Sandbox
+from offchain.sandbox.tokens import APPROVE
+from offchain.settle.development import development_address
+
+ETHER = 10**18
+
+
+def leveraged_staker(sandbox: Sandbox, role: str, leverage: float, equity: int = 100 * ETHER) -> str:
+    """Open staked ether against ether at a leverage and leave it alone; the account.
+
+    What it borrows is given away: it stands for what others would have sold it the collateral for.
+    """
+    chain, account = sandbox.chain, development_address(role)
+    chain.impersonate(account)
+    ratio = token_prices()["wstETH"] / token_prices()["WETH"]
+    collateral, debt = int(equity * leverage / ratio), int(equity * (leverage - 1))
+    sandbox.give("wstETH", account, collateral)
+    chain.send(addresses.WSTETH, APPROVE, addresses.AAVE_POOL, collateral, sender=account)
+    chain.send(addresses.AAVE_POOL, SUPPLY, addresses.WSTETH, collateral, account, 0, sender=account)
+    chain.send(addresses.AAVE_POOL, SET_E_MODE, 1, sender=account)
+    chain.send(addresses.AAVE_POOL, BORROW, addresses.WETH, debt, VARIABLE_RATE, 0, account, sender=account)
+    return account
