@@ -48,7 +48,7 @@ app.add_typer(journal_commands.app, name="journal")
 app.command(
     epilog="Example: plimsoll plan --rpc http://127.0.0.1:8545 --vault 0x... --mandate mandates/blue-chip.yaml"
 )(keeper_commands.plan)
-app.command(epilog="Example: plimsoll replay journal.sqlite --json")(keeper_commands.replay)
+app.command(epilog="Example: plimsoll replay journal.sqlite --json")(backtest_commands.replay)
 app.command(epilog=backtest_commands.EPILOG)(backtest_commands.backtest)
 app.command(epilog=route_commands.EPILOG)(route_commands.route)
 app.command(

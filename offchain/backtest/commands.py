@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`plimsoll backtest`: only typer and the standard library at the top, see `offchain.cli`."""
+"""`plimsoll backtest` and `replay`: only typer and the standard library at the top, see `offchain.cli`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from offchain.backtest.replay import ReplayedTick
     from offchain.backtest.sweep import Cell, MarketSpec
 
 EPILOG = (
@@ -72,6 +73,58 @@ def backtest(
         typer.echo(f"note: and {len(notes) - 5} more, see the JSON")
     _print_table(results, figures)
     typer.echo(f"Tear sheet: {out / 'backtest.html'}  JSON: {out / 'backtest.json'}")
+
+
+def replay(
+    journal: Annotated[str, typer.Argument(help="A keeper's journal.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout, and nothing else.")] = False,
+) -> None:
+    """Run every recorded snapshot through the backtest: the plans must be the keeper's, to the bit."""
+    from rich.console import Console
+    from rich.progress import track
+
+    from offchain.backtest.replay import replay as replay_journal
+    from offchain.keeper.journal import Journal
+    from offchain.keeper.logs import configure_logs
+
+    configure_logs()
+    console = Console(stderr=True, quiet=as_json)
+    with Journal.read(journal) as opened:
+        total = sum(opened.tick_counts().values())
+        results = list(track(replay_journal(opened), "ticks", total=total, console=console, transient=True))
+    told = _replayed(results)
+    if as_json:
+        typer.echo(json.dumps(told, indent=2))
+    else:
+        for one in told["different"]:
+            typer.echo(f"Tick {one['tick']} (block {one['block']}) differs: {', '.join(one['differences'])}")
+        settled = told["settlements"]
+        typer.echo(f"{told['ticks']} ticks replayed, {told['identical']} plans identical")
+        typer.echo(
+            f"{settled['replayed']} settlements simulated, {settled['refused']} refused by the simulated vault; a "
+            f"leg's rate on the chain differs by {settled['largest_difference_bps']:.3g} bps at most"
+        )
+    if told["different"]:
+        raise typer.Exit(1)
+
+
+def _replayed(results: list[ReplayedTick]) -> dict[str, Any]:
+    """What a replay found, JSON-ready."""
+    different = [one for one in results if not one.identical]
+    gaps = [abs(one.settlement_bps) for one in results if one.settlement_bps is not None]
+    refused = sum(bool(one.simulated_refusal) for one in results)
+    return {
+        "ticks": len(results),
+        "identical": len(results) - len(different),
+        "different": [
+            {"tick": one.tick, "block": one.block_number, "differences": one.differences} for one in different
+        ],
+        "settlements": {
+            "replayed": len(gaps) + refused,
+            "refused": refused,
+            "largest_difference_bps": max(gaps, default=0.0),
+        },
+    }
 
 
 def _market(

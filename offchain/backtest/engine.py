@@ -44,7 +44,7 @@ def run_backtest(
     progress
         Called with steps done and their number, about a hundred times.
     observe
-        Called with snapshot, forecast and plan of every decision that was reached.
+        Called with snapshot, history and plan of every decision that was reached.
 
     Raises
     ------

@@ -47,6 +47,26 @@ class Ledger:
     turnover_level: int = 0
     levels_at: int = 0
 
+    @classmethod
+    def of(cls, snapshot: Snapshot) -> Ledger:
+        """The vault that a snapshot shows."""
+        vault = snapshot.vault
+        return cls(
+            address=vault.address,
+            limits=vault.limits,
+            mandate_hash=vault.mandate_hash,
+            base_decimals=snapshot.assets[0].decimals,
+            holdings=tuple(asset.balance for asset in snapshot.assets),
+            supply=vault.total_supply,
+            nonce=vault.nonce,
+            breaker=vault.breaker,
+            breaker_reason=vault.breaker_reason,
+            peak=vault.peak,
+            loss_level=vault.loss_level,
+            turnover_level=vault.turnover_level,
+            levels_at=snapshot.block.timestamp,
+        )
+
     # Valuation.
 
     @property

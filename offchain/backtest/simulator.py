@@ -20,14 +20,14 @@ from offchain.backtest.books import Books
 from offchain.backtest.errors import MarketPathError, Refused
 from offchain.backtest.feeds import Oracle, Reading
 from offchain.backtest.ledger import Ledger
-from offchain.backtest.line import decide
 from offchain.backtest.liquidity import Liquidity
 from offchain.backtest.path import GWEI, MarketPath
 from offchain.backtest.records import BacktestRun, Event, EventKind, Row, SettlementRecord, Track
 from offchain.backtest.settings import BacktestSettings, CapitalFlow, FlowKind
 from offchain.backtest.trading import Traded, settle
 from offchain.errors import PlimsollError
-from offchain.forecast import Forecast, make_forecast
+from offchain.forecast import make_forecast
+from offchain.keeper.pipeline import deliberate
 from offchain.mandate import Mandate
 from offchain.market.history import PriceHistory
 from offchain.market.snapshot import AssetState, Block, BreakerState, Snapshot
@@ -42,10 +42,10 @@ SETTLE_GAS, LEG_GAS, TRIP_GAS = 250_000, 63_000, 160_000
 ONE = 10**18
 WETH = "0xc02aaa39b223fe8d0a0e5c4f27ead9083c756cc2"
 
-Observer = Callable[[Snapshot, Forecast, Plan], None]
+Observer = Callable[[Snapshot, PriceHistory, Plan], None]
 
 
-def _ignore(snapshot: Snapshot, forecast: Forecast, plan: Plan) -> None:
+def _ignore(snapshot: Snapshot, history: PriceHistory, plan: Plan) -> None:
     """Observe nothing."""
 
 
@@ -59,7 +59,7 @@ class Simulator:
     oracle
         By default the mandate's feeds with their own rules.
     observe
-        Called with every decision that was reached.
+        Called with what every decision that was reached was made from, and the plan.
     """
 
     def __init__(
@@ -256,10 +256,10 @@ class Simulator:
         if not reading.live:
             self._refuse(now, EventKind.PLAN_REFUSED, f"{reading.revert}: {self._dead(reading)}")
             return
-        snapshot = self._snapshot(row)
+        snapshot, history = self._snapshot(row), self._history(row)
         try:
-            forecast, plan = decide(snapshot, self._history(row), self.mandate, self._ether_usd(row))
-            self._observe(snapshot, forecast, plan)
+            plan = deliberate(snapshot, history, self.mandate, self._ether_usd(row))
+            self._observe(snapshot, history, plan)
             order = compile_order(plan, snapshot, self.mandate) if plan.trades else None
         except PlimsollError as error:
             self._refuse(now, EventKind.PLAN_REFUSED, str(error))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`plimsoll keeper`, `plan`, `doctor` and `replay`.
+"""`plimsoll keeper`, `plan` and `doctor`.
 
 Only typer and the standard library are imported at the top, see `offchain.cli`.
 """
@@ -234,30 +234,6 @@ def doctor(
                 typer.echo(f"{'':<18} -> {one.advice}")
         typer.echo("Fit to sail." if fit else "Not fit: see FAILED above.")
     if not fit:
-        raise typer.Exit(1)
-
-
-def replay(
-    journal: Annotated[str, typer.Argument(help="A keeper's journal.")],
-    as_json: JsonOption = False,
-) -> None:
-    """Plan again from every recorded snapshot and compare: the plans must be identical."""
-    from offchain.keeper.journal import Journal
-    from offchain.keeper.logs import configure_logs
-    from offchain.keeper.replay import replay as replay_journal
-
-    configure_logs()
-    with Journal.read(journal) as opened:
-        results = list(replay_journal(opened))
-    different = [one for one in results if not one.identical]
-    if as_json:
-        rows = [{"tick": one.tick, "block": one.block_number, "differences": one.differences} for one in different]
-        _print_json({"ticks": len(results), "identical": len(results) - len(different), "different": rows})
-    else:
-        for one in different:
-            typer.echo(f"Tick {one.tick} (block {one.block_number}) differs: {', '.join(one.differences)}")
-        typer.echo(f"{len(results)} ticks replayed, {len(results) - len(different)} identical")
-    if different:
         raise typer.Exit(1)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From what is known to what should be done: the line that live keeper and replay share."""
+"""From what is known to what should be done: the line that live keeper, replay and backtest share."""
 
 from __future__ import annotations
 
@@ -15,13 +15,24 @@ if TYPE_CHECKING:
     from offchain.allocate.plan import Plan
 
 
-def deliberate(snapshot: Snapshot, history: PriceHistory, mandate: Mandate) -> Plan:
-    """Forecast and plan; the same arguments give the same plan, to the bit."""
+def deliberate(snapshot: Snapshot, history: PriceHistory, mandate: Mandate, ether_usd: float | None = None) -> Plan:
+    """Forecast and plan; the same arguments give the same plan, to the bit.
+
+    Parameters
+    ----------
+    ether_usd
+        Prices gas for a vault without ether; a keeper knows no such price.
+
+    Raises
+    ------
+    PlimsollError
+        What makes forecasting or planning impossible.
+    """
     # A keeper that comes back must first ask what became of its orders: the solvers can wait.
     from offchain.allocate import make_plan
     from offchain.forecast import make_forecast
 
-    return make_plan(snapshot, make_forecast(snapshot, history, mandate), mandate)
+    return make_plan(snapshot, make_forecast(snapshot, history, mandate), mandate, ether_usd)
 
 
 def plan_to_json(plan: Plan) -> str:

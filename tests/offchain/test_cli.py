@@ -262,7 +262,9 @@ def test_keeper_settles_once_and_the_journal_tells(plimsoll, keeper_run, afloat,
     _, out, _ = plimsoll("keeper", "status", "--journal", tmp_path / "journal.sqlite", "--json")
     assert json.loads(out)["last_settlement"]["transaction"] == report["settlement"]["transaction"]
     code, out, _ = plimsoll("replay", tmp_path / "journal.sqlite", "--json")
-    assert (code, json.loads(out)) == (0, {"ticks": 1, "identical": 1, "different": []})
+    replayed = json.loads(out)
+    assert (code, replayed["ticks"], replayed["identical"], replayed["different"]) == (0, 1, 1, [])
+    assert (replayed["settlements"]["replayed"], replayed["settlements"]["refused"]) == (1, 0)
 
 
 def test_plan_shows_what_would_be_done_and_sends_nothing(plimsoll, afloat):

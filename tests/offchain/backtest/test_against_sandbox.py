@@ -22,10 +22,11 @@ from offchain.backtest.feeds import FeedRule, Oracle, Round
 from offchain.backtest.liquidity import FollowedLiquidity
 from offchain.backtest.path import MarketPath
 from offchain.backtest.records import BacktestRun, EventKind
+from offchain.backtest.replay import ReplayedTick, replay
 from offchain.backtest.settings import BacktestSettings
 from offchain.keeper.journal import Journal
 from offchain.keeper.keeper import Keeper, KeeperSettings
-from offchain.keeper.records import Decision, TickRecord
+from offchain.keeper.records import Decision
 from offchain.mandate import Mandate
 from offchain.market.history import HistoryReader
 from offchain.market.pools import discover_pools
@@ -73,8 +74,8 @@ class Simulation:
     past: dict[str, list[Round]]
     pools: tuple[PoolState, ...]
     ticks: tuple[Tick, ...]
-    recorded: tuple[TickRecord, ...]
-    """The keeper's journal."""
+    again: tuple[ReplayedTick, ...]
+    """The keeper's journal, run through the backtest."""
 
 
 @contextmanager
@@ -114,7 +115,7 @@ def sail(
             market = driver.step()
             keeper.settle_down()
             ticks.append(_tick(sandbox, vault, keeper, market.timestamp, market.base_fee))
-        return Simulation(mandate, driver.path, past, pools, tuple(ticks))
+        return Simulation(mandate, driver.path, past, pools, tuple(ticks), tuple(replay(journal)))
 
 
 def _tick(sandbox: Sandbox, vault: DeployedVault, keeper: Keeper, timestamp: int, base_fee: int) -> Tick:
@@ -198,18 +199,37 @@ def compare(simulation: Simulation, run: BacktestRun) -> dict[str, Any]:
     return {"end": gaps[-1], "worst": max(gaps), "gas": gas, **counts}
 
 
-def test_three_days_end_with_the_same_value_per_share(fork: tuple[Sandbox, DeployedVault], tmp_path: Path) -> None:
-    simulation = sail(*fork, days=3, seed=11, folder=tmp_path, crash=None)
-    found = compare(simulation, replayed(simulation))
+def check_replay(simulation: Simulation) -> None:
+    """Every plan is the keeper's; every settlement is the chain's, to the rounding of a feed's move in between."""
+    assert len(simulation.again) == len(simulation.ticks)
+    assert not [one for one in simulation.again if not one.identical]
+    settled = [one for one in simulation.again if one.decision is Decision.SETTLE]
+    assert settled
+    assert not [one.simulated_refusal for one in settled if one.simulated_refusal]
+    assert max(abs(one.settlement_bps or 0.0) for one in settled) < 1e-9
+
+
+@pytest.fixture(scope="module")
+def three_days(sandbox_node: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Simulation:
+    with _vault(sandbox_node) as (fork, vault):
+        return sail(fork, vault, days=3, seed=11, folder=tmp_path_factory.mktemp("three"), crash=None)
+
+
+def test_three_days_end_with_the_same_value_per_share(three_days: Simulation) -> None:
+    found = compare(three_days, replayed(three_days))
     assert found["end"] < 0.05
     assert found["same"] == found["ticks"]
 
 
+def test_the_journal_of_three_days_replays_to_identical_plans(three_days: Simulation) -> None:
+    check_replay(three_days)
+
+
 @pytest.mark.slow
-def test_thirty_days_with_a_crash_end_within_two_basis_points(
-    fork: tuple[Sandbox, DeployedVault], tmp_path: Path
-) -> None:
-    simulation = sail(*fork, days=30, seed=7, folder=tmp_path, crash=Crash(day=15, depth=-0.35))
+def test_thirty_days_with_a_crash_end_within_two_basis_points(sandbox_node: Sandbox, tmp_path: Path) -> None:
+    with _vault(sandbox_node) as (fork, vault):
+        simulation = sail(fork, vault, days=30, seed=7, folder=tmp_path, crash=Crash(day=15, depth=-0.35))
+    check_replay(simulation)
     run = replayed(simulation)
     found = compare(simulation, run)
     assert found["end"] < 2.0

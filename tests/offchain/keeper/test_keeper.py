@@ -6,11 +6,11 @@ import pytest
 from eth_account import Account
 from sqlalchemy import update
 
+from offchain.backtest.replay import replay
 from offchain.keeper import dispatch, schema
 from offchain.keeper.checks import KeeperRefusal
 from offchain.keeper.records import Decision
 from offchain.keeper.reorganisation import NodeBehind
-from offchain.keeper.replay import replay
 from offchain.keeper.states import State
 from offchain.mandate import MandateParityError
 from offchain.settle.accounts import LocalSigner
@@ -207,6 +207,10 @@ def test_recorded_ticks_replay_to_identical_plans(stage, journal, keeper):
 
     assert len(results) == 3
     assert all(one.identical for one in results)
+    settled = [one for one in results if one.decision is Decision.SETTLE]
+    assert settled
+    # Nobody trades between the snapshot and the block: the simulated vault gets what the real one got.
+    assert [(one.settlement_bps, one.simulated_refusal) for one in settled] == [(0.0, "")] * len(settled)
 
 
 def test_replay_names_what_differs(stage, journal, keeper):

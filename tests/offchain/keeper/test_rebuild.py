@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
+from offchain.backtest.replay import replay
 from offchain.keeper.journal import Journal
 from offchain.keeper.rebuild import RebuildError, rebuild
 from offchain.keeper.records import Purpose
-from offchain.keeper.replay import replay
 from offchain.keeper.states import State
 
 FINALITY = 2
