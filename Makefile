@@ -59,8 +59,13 @@ abi: setup ## Rewrite offchain/abi from the contracts
 	python -m tests.support.contracts
 
 .PHONY: bench
-bench: setup ## Timings against named peers; writes out/bench.json
+bench: .cache/bench-done ## Timings against named peers; writes out/bench.json
 	python -m bench
+
+# cvxpy-base, which a peer asks for, is the same module as cvxpy.
+.cache/bench-done: .cache/setup-done requirements-bench.lock
+	@$(UV) pip install --quiet --python .venv/bin/python --require-hashes --no-deps -r requirements-bench.lock
+	@touch $@
 
 .PHONY: gas
 gas: setup ## Gas from receipts, beside a router; writes out/gas.json
@@ -70,6 +75,9 @@ gas: setup ## Gas from receipts, beside a router; writes out/gas.json
 lock: ## Resolve the dependencies again
 	$(UV) pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --custom-compile-command "make lock" -q -o requirements.lock
+	$(UV) pip compile --group bench --constraint requirements.lock --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-emit-package cvxpy-base --custom-compile-command "make lock" -q \
+		-o requirements-bench.lock
 
 .PHONY: clean
 clean: ## Remove caches and outputs; keeps what setup installed
