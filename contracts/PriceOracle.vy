@@ -7,13 +7,23 @@
 @author Plimsoll
 @notice USD prices from Chainlink feeds, checked for staleness and bounds. A liquid-staking token is
         its ratio times its market feed times the base feed, never its own ratio alone: the ratio
-        knows nothing of a discount. The table is fixed at deployment.
+        knows nothing of a discount. An asset may have a second source, the time-weighted price of a
+        Uniswap v3 pool with another of the assets; where it is thin, or the two are further apart
+        than the table allows, the asset has no live price. On a rollup nothing is live while its
+        sequencer is down, nor for a while after.
+        The table is fixed at deployment. The owner, who should be a timelock, may put a successor in
+        its place, which then answers everything; an oracle without an owner stays what it is.
         Prices are USD at 18 decimals per 10**18 token base units: value = balance * price // 10**18.
-@custom:kill Nobody can disable or change it. When a feed is stale or out of bounds `prices` reverts,
-             and a vault that uses it takes no deposits, priced redemptions or settlements; leaving
-             in kind does not ask it.
+@custom:kill Nobody can disable it; only an owner, where there is one, can name a successor. When a
+             price is not live `prices` reverts, and a vault that uses it takes no deposits, priced
+             redemptions or settlements; leaving in kind does not ask it.
 """
 
+
+from .interfaces import IPriceOracle
+from .modules import price_average
+
+implements: IPriceOracle
 
 
 interface Aggregator:
@@ -36,9 +46,41 @@ struct Feed:
     base_heartbeat: uint256
 
 
+struct SecondSource:
+    # Uniswap v3 pool of the asset and another of the assets; zero for no second source.
+    pool: address
+    # Index of the other asset.
+    quote: uint256
+    # Seconds averaged over.
+    window: uint256
+    # Least harmonic mean of the liquidity in range over the window.
+    min_liquidity: uint256
+    # Least number of observations that the pool keeps.
+    min_cardinality: uint256
+    # How far the sources may be apart, of the smaller price.
+    max_deviation_bps: uint256
+
+
+struct Sequencer:
+    # Chainlink's uptime feed of the rollup; zero on a chain without a sequencer.
+    feed: address
+    # Seconds after a restart during which nothing is live.
+    grace: uint256
+
+
 struct Reading:
     answer: uint256
     updated_at: uint256
+
+
+struct Table:
+    # 8 bits an asset, asset 0 lowest; 0 when all are live.
+    statuses: uint256
+    prices: DynArray[uint256, 16]
+
+
+event SuccessorSet:
+    successor: indexed(address)
 
 
 CHAINLINK: constant(uint256) = 0
@@ -48,8 +90,17 @@ LIVE: constant(uint256) = 0
 STALE: constant(uint256) = 1
 OUT_OF_BOUNDS: constant(uint256) = 2
 NO_ANSWER: constant(uint256) = 3
+# The rollup's sequencer is down, or was a moment ago.
+SEQUENCER_DOWN: constant(uint256) = 4
+# The second source cannot be relied on: too little liquidity or history.
+THIN: constant(uint256) = 5
+# The two sources contradict each other.
+APART: constant(uint256) = 6
 
+STATUS_BITS: constant(uint256) = 8
+STATUS: constant(uint256) = 2**STATUS_BITS - 1
 ONE: constant(uint256) = 10**18
+ONE_BPS: constant(uint256) = 10_000
 # What an absurd answer saturates at, so that it is out of bounds instead of an overflow.
 MAX_PRICE: constant(uint256) = 2**128 - 1
 # A round may carry the timestamp of a node whose clock runs ahead of the block by this much.
@@ -57,16 +108,37 @@ CLOCK_TOLERANCE: constant(uint256) = 60
 
 
 length: public(immutable(uint256))
+# Who may name a successor; nobody when zero.
+owner: public(immutable(address))
 _FEEDS: immutable(Feed[16])
 # 10**decimals of each feed and base feed.
 _UNITS: immutable(uint256[16])
 _BASE_UNITS: immutable(uint256[16])
+_SECONDS: immutable(SecondSource[16])
+# Bit i set: asset i has a second source; the same for those that are token1 of their pool.
+_PAIRED: immutable(uint256)
+_INVERTED: immutable(uint256)
+_SEQUENCER: immutable(Sequencer)
+
+# Answers instead of this table; zero for none.
+successor: public(address)
 
 
 @deploy
-def __init__(feeds: DynArray[Feed, 16]):
+def __init__(
+    feeds: DynArray[Feed, 16],
+    seconds: DynArray[SecondSource, 16],
+    tokens: DynArray[address, 16],
+    sequencer: Sequencer,
+    owner_: address,
+):
     """
     @param feeds One for each asset, in the vault's order. Reverts when a row contradicts itself.
+    @param seconds One for each asset, or none at all. Reverts when a pool is of other tokens or has
+           less liquidity or history now than the row demands.
+    @param tokens The assets, where there are second sources.
+    @param sequencer Uptime feed and grace; a zero feed for none.
+    @param owner_ May name a successor; zero for nobody.
     """
     table: Feed[16] = empty(Feed[16])
     units: uint256[16] = empty(uint256[16])
@@ -88,12 +160,58 @@ def __init__(feeds: DynArray[Feed, 16]):
     _UNITS = units
     _BASE_UNITS = base_units
 
+    pools: SecondSource[16] = empty(SecondSource[16])
+    paired: uint256 = 0
+    inverted: uint256 = 0
+    assert len(seconds) == 0 or len(seconds) == len(feeds), "oracle: second sources"
+    for i: uint256 in range(len(seconds), bound=16):
+        source: SecondSource = seconds[i]
+        if source.pool == empty(address):
+            continue
+        assert len(tokens) == len(feeds), "oracle: tokens"
+        assert source.quote < len(feeds) and source.quote != i, "oracle: quote"
+        assert source.window > 0 and source.window < 2**32, "oracle: window"
+        assert source.min_liquidity > 0, "oracle: zero liquidity"
+        assert source.max_deviation_bps > 0 and source.max_deviation_bps <= ONE_BPS, "oracle: deviation"
+        is_token1: bool = price_average._is_token1(source.pool, tokens[i], tokens[source.quote])
+        # A pool never forgets how many observations it keeps, so that once is enough.
+        assert price_average._cardinality(source.pool) >= source.min_cardinality, "oracle: cardinality"
+        covered: bool = False
+        tick: int256 = 0
+        covered, tick = price_average._mean_tick(source.pool, source.window, source.min_liquidity)
+        assert covered, "oracle: thin second source"
+        pools[i] = source
+        paired |= 1 << i
+        if is_token1:
+            inverted |= 1 << i
+    _SECONDS = pools
+    _PAIRED = paired
+    _INVERTED = inverted
+    _SEQUENCER = sequencer
+    owner = owner_
+
+
+@external
+def set_successor(successor: address):
+    """
+    @notice Lets another oracle answer in place of this table. Only the owner; reverts unless the other
+            is of as many assets and live now.
+    @param successor An oracle of the same assets in the same order; zero to return to this table.
+    """
+    assert msg.sender == owner and owner != empty(address), "oracle: not the owner"
+    assert successor != self, "oracle: own successor"
+    if successor != empty(address):
+        assert staticcall IPriceOracle(successor).length() == length, "oracle: other assets"
+        assert len(staticcall IPriceOracle(successor).prices()) == length, "oracle: other assets"
+    self.successor = successor
+    log SuccessorSet(successor=successor)
+
 
 @external
 @view
 def feeds(i: uint256) -> Feed:
     """
-    @notice Where the price of asset i comes from.
+    @notice Where this table has the price of asset i from; a successor has a table of its own.
     """
     assert i < length, "oracle: no such asset"
     return _FEEDS[i]
@@ -101,21 +219,45 @@ def feeds(i: uint256) -> Feed:
 
 @external
 @view
+def second_sources(i: uint256) -> SecondSource:
+    """
+    @notice What this table holds the price of asset i against; all zero for nothing.
+    """
+    assert i < length, "oracle: no such asset"
+    return _SECONDS[i]
+
+
+@external
+@view
+def sequencer() -> Sequencer:
+    """
+    @notice The uptime feed and the grace after a restart; zero for none.
+    """
+    return _SEQUENCER
+
+
+@external
+@view
 def prices() -> DynArray[uint256, 16]:
     """
-    @notice All prices. Reverts when any is stale, out of bounds or missing.
+    @notice All prices. Reverts when any is stale, out of bounds, missing, without a second source to
+            rely on or contradicted by it, and while the sequencer is down.
     """
-    table: DynArray[uint256, 16] = []
+    successor: address = self._successor()
+    if successor != empty(address):
+        return staticcall IPriceOracle(successor).prices()
+    table: Table = self._read_table()
     for i: uint256 in range(length, bound=16):
-        status: uint256 = 0
-        price: uint256 = 0
-        updated_at: uint256 = 0
-        status, price, updated_at = self._price(i)
+        if table.statuses == 0:
+            break
+        status: uint256 = (table.statuses >> (STATUS_BITS * i)) & STATUS
         assert status != STALE, "oracle: stale"
         assert status != OUT_OF_BOUNDS, "oracle: out of bounds"
-        assert status == LIVE, "oracle: no answer"
-        table.append(price)
-    return table
+        assert status != NO_ANSWER, "oracle: no answer"
+        assert status != SEQUENCER_DOWN, "oracle: sequencer down"
+        assert status != THIN, "oracle: thin second source"
+        assert status == LIVE, "oracle: sources apart"
+    return table.prices
 
 
 @external
@@ -124,18 +266,28 @@ def try_prices() -> (bool, DynArray[uint256, 16]):
     """
     @notice All prices and whether every one is live; a dead one is 0. Never reverts.
     """
-    live: bool = True
-    table: DynArray[uint256, 16] = []
+    successor: address = self._successor()
+    if successor != empty(address):
+        return staticcall IPriceOracle(successor).try_prices()
+    table: Table = self._read_table()
+    return table.statuses == 0, table.prices
+
+
+@external
+@view
+def statuses() -> DynArray[uint256, 16]:
+    """
+    @notice Asset by asset: 0 live, 1 stale, 2 out of bounds, 3 no answer, 4 sequencer down, 5 second
+            source thin, 6 sources apart. Never reverts.
+    """
+    successor: address = self._successor()
+    if successor != empty(address):
+        return staticcall IPriceOracle(successor).statuses()
+    statuses: uint256 = self._read_table().statuses
+    each: DynArray[uint256, 16] = []
     for i: uint256 in range(length, bound=16):
-        status: uint256 = 0
-        price: uint256 = 0
-        updated_at: uint256 = 0
-        status, price, updated_at = self._price(i)
-        if status != LIVE:
-            live = False
-            price = 0
-        table.append(price)
-    return live, table
+        each.append((statuses >> (STATUS_BITS * i)) & STATUS)
+    return each
 
 
 @external
@@ -144,6 +296,9 @@ def updated_at() -> DynArray[uint256, 16]:
     """
     @notice Unix seconds of the oldest round behind each price, live or not.
     """
+    successor: address = self._successor()
+    if successor != empty(address):
+        return staticcall IPriceOracle(successor).updated_at()
     table: DynArray[uint256, 16] = []
     for i: uint256 in range(length, bound=16):
         status: uint256 = 0
@@ -152,6 +307,86 @@ def updated_at() -> DynArray[uint256, 16]:
         status, price, updated_at = self._price(i)
         table.append(updated_at)
     return table
+
+
+@internal
+@view
+def _successor() -> address:
+    """
+    @dev Costs nothing where there is no owner who could have named one.
+    """
+    return self.successor if owner != empty(address) else empty(address)
+
+
+@internal
+@view
+def _read_table() -> Table:
+    """
+    @dev Statuses and prices, those that are not live 0.
+    """
+    table: Table = empty(Table)
+    down: bool = _SEQUENCER.feed != empty(address) and not self._is_sequencer_up()
+    for i: uint256 in range(length, bound=16):
+        status: uint256 = 0
+        price: uint256 = 0
+        updated_at: uint256 = 0
+        status, price, updated_at = self._price(i)
+        if down:
+            status = SEQUENCER_DOWN
+        if status != LIVE:
+            table.statuses |= status << (STATUS_BITS * i)
+            price = 0
+        table.prices.append(price)
+    if _PAIRED != 0:
+        table = self._compared(table)
+    return table
+
+
+@internal
+@view
+def _compared(table: Table) -> Table:
+    """
+    @dev Holds every live price against its second source. One whose quote asset is not live itself
+         has nothing to be held against; the table is not live anyway.
+    """
+    compared: Table = table
+    for i: uint256 in range(length, bound=16):
+        if (_PAIRED >> i) & 1 == 0:
+            continue
+        source: SecondSource = _SECONDS[i]
+        price: uint256 = table.prices[i]
+        quote: uint256 = table.prices[source.quote]
+        if price == 0 or quote == 0:
+            continue
+        status: uint256 = THIN
+        covered: bool = False
+        tick: int256 = 0
+        covered, tick = price_average._mean_tick(source.pool, source.window, source.min_liquidity)
+        if covered:
+            second: uint256 = price_average._priced(quote, -tick if (_INVERTED >> i) & 1 == 1 else tick)
+            apart: uint256 = max(price, second) - min(price, second)
+            status = APART if apart * ONE_BPS > min(price, second) * source.max_deviation_bps else LIVE
+        if status != LIVE:
+            compared.statuses |= status << (STATUS_BITS * i)
+            compared.prices[i] = 0
+    return compared
+
+
+@internal
+@view
+def _is_sequencer_up() -> bool:
+    """
+    @dev The uptime feed answers 0 while the sequencer is up, since `startedAt`.
+    """
+    success: bool = False
+    response: Bytes[160] = b""
+    success, response = raw_call(
+        _SEQUENCER.feed, method_id("latestRoundData()"), max_outsize=160, is_static_call=True, revert_on_failure=False
+    )
+    if not success or len(response) != 160 or extract32(response, 32, output_type=uint256) != 0:
+        return False
+    started_at: uint256 = extract32(response, 64, output_type=uint256)
+    return started_at > 0 and started_at < block.timestamp and block.timestamp - started_at > _SEQUENCER.grace
 
 
 @internal

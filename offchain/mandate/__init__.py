@@ -19,7 +19,7 @@ from offchain.mandate.beliefs import (
     View,
     Yields,
 )
-from offchain.mandate.limits import OracleFeed, VaultLimits
+from offchain.mandate.limits import OracleFeed, SecondPrice, Sequencer, VaultLimits
 from offchain.mandate.loading import MandateError, load_mandate, parse_mandate
 from offchain.mandate.models import (
     Execution,
@@ -38,6 +38,8 @@ from offchain.mandate.rules import EnsembleReturns, Rule, RuleReturns
 from offchain.mandate.universe import (
     Asset,
     ChainlinkOracle,
+    OracleTable,
+    SecondSource,
     StakedRatioOracle,
 )
 from offchain.mandate.venues import AaveV3Venue, BalancerV2Venue, ListedVenue, UniswapV2Venue, UniswapV3Venue
@@ -70,9 +72,13 @@ __all__ = [
     "MomentumReturns",
     "OasCovariance",
     "OracleFeed",
+    "OracleTable",
     "Returns",
     "Rule",
     "RuleReturns",
+    "SecondPrice",
+    "SecondSource",
+    "Sequencer",
     "ShrunkReturns",
     "StakedRatioOracle",
     "UniswapV2Venue",

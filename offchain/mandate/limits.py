@@ -40,6 +40,42 @@ class VaultLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class SecondPrice:
+    """What the chain holds an asset's price against: the price oracle's ``SecondSource`` struct."""
+
+    pool: str
+    """Uniswap v3 pool; the zero address for nothing, with all else 0."""
+    quote: int
+    """Index of the pool's other asset."""
+    window: int
+    """Seconds averaged over."""
+    min_liquidity: int
+    """Least harmonic mean of the pool's liquidity in range over the window."""
+    min_cardinality: int
+    max_deviation_bps: int
+
+    def as_struct(self) -> tuple[str, int, int, int, int, int]:
+        """Return the fields as the contract's ``SecondSource`` struct takes them."""
+        return (
+            self.pool,
+            self.quote,
+            self.window,
+            self.min_liquidity,
+            self.min_cardinality,
+            self.max_deviation_bps,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Sequencer:
+    """A rollup's uptime feed and the grace after a restart; the zero address on other chains."""
+
+    feed: str
+    grace: int
+    """Seconds."""
+
+
+@dataclass(frozen=True, slots=True)
 class OracleFeed:
     """How the chain prices one asset: the price oracle's ``Feed`` struct."""
 

@@ -14,13 +14,15 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from offchain.mandate.beliefs import Covariance, MomentumReturns, Returns
-from offchain.mandate.limits import OracleFeed, VaultLimits
+from offchain.mandate.limits import OracleFeed, SecondPrice, Sequencer, VaultLimits
 from offchain.mandate.rules import EnsembleReturns, RuleReturns
 from offchain.mandate.universe import (
     FULL_BPS,
     MAX_WEIGHT_BPS,
+    ZERO_ADDRESS,
     Asset,
     Bps,
+    OracleTable,
     Positive,
     Section,
     StakedRatioOracle,
@@ -139,6 +141,7 @@ class Mandate(Section):
         BeforeValidator(as_tuple),
         Field(min_length=2, max_length=MAX_ASSETS),
     ]
+    oracle: OracleTable = OracleTable()
     venues: Annotated[tuple[VenueSection, ...], BeforeValidator(as_tuple), Field(min_length=1)]
     objective: MeanVarianceObjective
     limits: Limits
@@ -166,6 +169,11 @@ class Mandate(Section):
         if strange is not None:
             allowed = f"must be the symbol of one of the assets: {', '.join(symbols)}"
             raise refusal("objective.returns", strange, allowed)
+        for position, asset in enumerate(self.assets):
+            source = asset.oracle.second_source
+            if source is not None and source.quote not in set(symbols) - {asset.symbol}:
+                allowed = "must be the symbol of another of the assets, the one it is traded against in the pool"
+                raise refusal(f"assets[{position}].oracle.second_source.quote", source.quote, allowed)
         index = repeated([venue.kind for venue in self.venues])
         if index is not None:
             raise refusal(f"venues[{index}].kind", self.venues[index].kind, "already listed; list each kind once")
@@ -252,6 +260,31 @@ class Mandate(Section):
     def oracle_feeds(self) -> tuple[OracleFeed, ...]:
         """The price oracle's constructor argument."""
         return tuple(asset.oracle_feed for asset in self.ordered_assets)
+
+    @property
+    def second_prices(self) -> tuple[SecondPrice, ...]:
+        """The price oracle's constructor argument: one for each asset, or none at all."""
+        if all(asset.oracle.second_source is None for asset in self.assets):
+            return ()
+        return tuple(self._second_price(asset) for asset in self.ordered_assets)
+
+    def _second_price(self, asset: Asset) -> SecondPrice:
+        source = asset.oracle.second_source
+        if source is None:
+            return SecondPrice(ZERO_ADDRESS, 0, 0, 0, 0, 0)
+        return SecondPrice(
+            pool=source.pool,
+            quote=self.symbols.index(source.quote),
+            window=source.window_s,
+            min_liquidity=source.min_liquidity,
+            min_cardinality=source.min_cardinality,
+            max_deviation_bps=source.max_deviation_bps,
+        )
+
+    @property
+    def sequencer(self) -> Sequencer:
+        """The price oracle's constructor argument."""
+        return self.oracle.sequencer
 
     @property
     def vault_limits(self) -> VaultLimits:

@@ -12,7 +12,7 @@ from eth_utils.address import is_checksum_address, is_hex_address, to_checksum_a
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from offchain.mandate.limits import OracleFeed
+from offchain.mandate.limits import OracleFeed, Sequencer
 
 ZERO_ADDRESS = "0x" + "0" * 40
 FULL_BPS = 10_000
@@ -63,12 +63,46 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+class SecondSource(Section):
+    """The time-weighted price of a Uniswap v3 pool, which the feed must not contradict."""
+
+    pool: Address
+    quote: str
+    """Symbol of the pool's other asset."""
+    window_s: Annotated[int, Field(ge=60, le=86_400)]
+    min_liquidity: Annotated[int, Field(gt=0, lt=2**128)]
+    """Least harmonic mean of the pool's liquidity in range over the window, in the pool's own unit."""
+    min_cardinality: Annotated[int, Field(ge=2, le=65_535)]
+    """Least number of observations that the pool keeps."""
+    max_deviation_bps: Annotated[int, Field(gt=0, le=FULL_BPS)]
+    """How far the two may be apart, of the smaller."""
+
+
+class OracleTable(Section):
+    """What concerns the prices of all assets together."""
+
+    sequencer_feed: Address | None = None
+    """Chainlink's uptime feed of the rollup; none on a chain without a sequencer."""
+    sequencer_grace_s: Annotated[int, Field(ge=0, le=86_400)] = 3600
+    """Nothing is live for so long after the sequencer came back."""
+    replaceable: bool = False
+    """Whether the owner may put another oracle in this one's place, after the delay."""
+
+    @property
+    def sequencer(self) -> Sequencer:
+        """The price oracle's constructor argument."""
+        if self.sequencer_feed is None:
+            return Sequencer(ZERO_ADDRESS, 0)
+        return Sequencer(self.sequencer_feed, self.sequencer_grace_s)
+
+
 class _Oracle(Section):
     feed: Address
     heartbeat_s: Seconds
     deviation_bps: Annotated[int, Field(gt=0, le=1000)]
     min_price_usd: Usd
     max_price_usd: Usd
+    second_source: SecondSource | None = None
 
     @model_validator(mode="after")
     def _ordered(self) -> _Oracle:

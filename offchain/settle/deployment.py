@@ -19,6 +19,7 @@ from offchain.mandate import Mandate
 
 CREATE2_DEPLOYER: Final = "0x4e59b44847b379578588920cA78FbF26c0B4956C"
 """The deterministic deployment proxy that stands on the public chains."""
+ZERO_ADDRESS: Final = "0x" + "00" * 20
 
 
 class DeploymentError(PlimsollError):
@@ -99,7 +100,20 @@ def plan_deployment(
         At most 32 bytes; another salt gives another vault of the same mandate and roles.
     """
     feeds = [asset.oracle_feed.as_struct() for asset in mandate.ordered_assets]
-    oracle = _creation("PriceOracle", creation_code, deployer, salt, [FEEDS_TYPE], (feeds,))
+    oracle = _creation(
+        "PriceOracle",
+        creation_code,
+        deployer,
+        salt,
+        [FEEDS_TYPE, SECONDS_TYPE, "address[]", "(address,uint256)", "address"],
+        (
+            feeds,
+            [second.as_struct() for second in mandate.second_prices],
+            list(mandate.addresses) if mandate.second_prices else [],
+            (mandate.sequencer.feed, mandate.sequencer.grace),
+            roles.owner if mandate.oracle.replaceable else ZERO_ADDRESS,
+        ),
+    )
     policy = _creation(
         "Mandate",
         creation_code,
@@ -134,6 +148,7 @@ def plan_deployment(
 
 
 FEEDS_TYPE: Final = "(uint256,address,uint256,uint256,uint256,uint256,address,address,uint256)[]"
+SECONDS_TYPE: Final = "(address,uint256,uint256,uint256,uint256,uint256)[]"
 LIMITS_TYPE: Final = "(uint256[],uint256[],uint256,uint256,uint256,uint256,uint256,uint256,uint256,uint256)"
 
 

@@ -43,7 +43,9 @@ def compiled_actor(name: str) -> Compiled:
 
 
 def _compiled(name: str, folder: Path) -> Compiled:
-    sources = sorted([*folder.rglob("*.vy"), *folder.rglob("*.vyi"), PROJECT / "requirements.lock"])
+    # Actors import modules of the product.
+    sources = sorted({path for root in (CONTRACTS, folder) for path in root.rglob("*.vy*")})
+    sources.append(PROJECT / "requirements.lock")
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
     cached = PROJECT / ".cache" / "vyper" / f"{name.replace('/', '-')}-{digest}.json"
     if not cached.exists():

@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import pytest
 
 from offchain.sandbox.contract import constructor_arguments
 from tests.support.contracts import compiled
-from tests.support.evm import Contract, Evm
+from tests.support.evm import Contract, Evm, address_of
 from tests.support.hostile import actor
 from tests.support.world import product_abi
 
@@ -42,10 +42,29 @@ def staked(market: Contract, base: Contract, ratio: Contract, **changes: Any) ->
     return row._replace(**changes)
 
 
-def deploy_oracle(evm: Evm, *rows: Row) -> Contract:
+class Second(NamedTuple):
+    """The contract's SecondSource."""
+
+    pool: str = ZERO
+    quote: int = 0
+    window: int = 0
+    min_liquidity: int = 0
+    min_cardinality: int = 0
+    max_deviation_bps: int = 0
+
+
+def deploy_oracle(
+    evm: Evm,
+    *rows: Row,
+    seconds: Sequence[Second] = (),
+    tokens: Sequence[str] = (),
+    sequencer: tuple[str, int] = (ZERO, 0),
+    owner: str = ZERO,
+) -> Contract:
     code = bytes.fromhex(compiled("PriceOracle").bytecode.removeprefix("0x"))
     abi = product_abi("PriceOracle")
-    return Contract(evm, evm.deploy(code + constructor_arguments(abi, [list(rows)])), abi)
+    arguments = [list(rows), list(seconds), list(tokens), sequencer, address_of(owner)]
+    return Contract(evm, evm.deploy(code + constructor_arguments(abi, arguments)), abi)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,8 @@
 decimals: public(uint8)
 answer: public(int256)
 updated_at: public(uint256)
+# What `startedAt` answers; the time of the update when zero.
+started_at: public(uint256)
 ratio: public(uint256)
 # 0 answers, 1 reverts, 2 answers one word, 3 answers nothing.
 mode: public(uint256)
@@ -28,6 +30,11 @@ def __init__(decimals_: uint8, answer: int256):
 def set(answer: int256, updated_at: uint256):
     self.answer = answer
     self.updated_at = updated_at
+
+
+@external
+def set_started_at(started_at: uint256):
+    self.started_at = started_at
 
 
 @external
@@ -49,7 +56,8 @@ def latestRoundData() -> Bytes[160]:
         return abi_encode(convert(1, uint256))
     if self.mode == 3:
         return b""
-    return abi_encode(convert(7, uint80), self.answer, self.updated_at, self.updated_at, convert(7, uint80))
+    started_at: uint256 = self.started_at if self.started_at > 0 else self.updated_at
+    return abi_encode(convert(7, uint80), self.answer, started_at, self.updated_at, convert(7, uint80))
 
 
 @external
