@@ -73,12 +73,6 @@ struct Reading:
     updated_at: uint256
 
 
-struct Table:
-    # 8 bits an asset, asset 0 lowest; 0 when all are live.
-    statuses: uint256
-    prices: DynArray[uint256, 16]
-
-
 event SuccessorSet:
     successor: indexed(address)
 
@@ -246,18 +240,12 @@ def prices() -> DynArray[uint256, 16]:
     successor: address = self._successor()
     if successor != empty(address):
         return staticcall IPriceOracle(successor).prices()
-    table: Table = self._read_table()
-    for i: uint256 in range(length, bound=16):
-        if table.statuses == 0:
-            break
-        status: uint256 = (table.statuses >> (STATUS_BITS * i)) & STATUS
-        assert status != STALE, "oracle: stale"
-        assert status != OUT_OF_BOUNDS, "oracle: out of bounds"
-        assert status != NO_ANSWER, "oracle: no answer"
-        assert status != SEQUENCER_DOWN, "oracle: sequencer down"
-        assert status != THIN, "oracle: thin second source"
-        assert status == LIVE, "oracle: sources apart"
-    return table.prices
+    statuses: uint256 = 0
+    table: DynArray[uint256, 16] = []
+    statuses, table = self._read_table()
+    if statuses != 0:
+        self._refuse(statuses)
+    return table
 
 
 @external
@@ -269,8 +257,10 @@ def try_prices() -> (bool, DynArray[uint256, 16]):
     successor: address = self._successor()
     if successor != empty(address):
         return staticcall IPriceOracle(successor).try_prices()
-    table: Table = self._read_table()
-    return table.statuses == 0, table.prices
+    statuses: uint256 = 0
+    table: DynArray[uint256, 16] = []
+    statuses, table = self._read_table()
+    return statuses == 0, table
 
 
 @external
@@ -283,7 +273,9 @@ def statuses() -> DynArray[uint256, 16]:
     successor: address = self._successor()
     if successor != empty(address):
         return staticcall IPriceOracle(successor).statuses()
-    statuses: uint256 = self._read_table().statuses
+    statuses: uint256 = 0
+    table: DynArray[uint256, 16] = []
+    statuses, table = self._read_table()
     each: DynArray[uint256, 16] = []
     for i: uint256 in range(length, bound=16):
         each.append((statuses >> (STATUS_BITS * i)) & STATUS)
@@ -319,43 +311,66 @@ def _successor() -> address:
 
 
 @internal
+@pure
+def _refuse(statuses: uint256):
+    """
+    @dev Reverts with what is wrong with the first price that is not live.
+    """
+    for i: uint256 in range(16):
+        status: uint256 = (statuses >> (STATUS_BITS * i)) & STATUS
+        assert status != STALE, "oracle: stale"
+        assert status != OUT_OF_BOUNDS, "oracle: out of bounds"
+        assert status != NO_ANSWER, "oracle: no answer"
+        assert status != SEQUENCER_DOWN, "oracle: sequencer down"
+        assert status != THIN, "oracle: thin second source"
+        assert status == LIVE, "oracle: sources apart"
+
+
+@internal
 @view
-def _read_table() -> Table:
+def _read_table() -> (uint256, DynArray[uint256, 16]):
     """
-    @dev Statuses and prices, those that are not live 0.
+    @return Statuses, 8 bits an asset and asset 0 lowest, 0 when all are live; prices, those not live 0.
     """
-    table: Table = empty(Table)
-    down: bool = _SEQUENCER.feed != empty(address) and not self._is_sequencer_up()
+    statuses: uint256 = 0
+    table: DynArray[uint256, 16] = []
     for i: uint256 in range(length, bound=16):
         status: uint256 = 0
         price: uint256 = 0
         updated_at: uint256 = 0
         status, price, updated_at = self._price(i)
-        if down:
-            status = SEQUENCER_DOWN
         if status != LIVE:
-            table.statuses |= status << (STATUS_BITS * i)
+            statuses |= status << (STATUS_BITS * i)
             price = 0
-        table.prices.append(price)
-    if _PAIRED != 0:
-        table = self._compared(table)
-    return table
+        table.append(price)
+    if _PAIRED == 0 and _SEQUENCER.feed == empty(address):
+        return statuses, table
+    down: bool = _SEQUENCER.feed != empty(address) and not self._is_sequencer_up()
+    if not down:
+        statuses |= self._contradictions(table)
+    for i: uint256 in range(length, bound=16):
+        if down:
+            statuses = (statuses & ~(STATUS << (STATUS_BITS * i))) | (SEQUENCER_DOWN << (STATUS_BITS * i))
+        if (statuses >> (STATUS_BITS * i)) & STATUS != LIVE:
+            table[i] = 0
+    return statuses, table
 
 
 @internal
 @view
-def _compared(table: Table) -> Table:
+def _contradictions(prices: DynArray[uint256, 16]) -> uint256:
     """
     @dev Holds every live price against its second source. One whose quote asset is not live itself
          has nothing to be held against; the table is not live anyway.
+    @return Statuses, as `_read_table` has them.
     """
-    compared: Table = table
+    statuses: uint256 = 0
     for i: uint256 in range(length, bound=16):
         if (_PAIRED >> i) & 1 == 0:
             continue
         source: SecondSource = _SECONDS[i]
-        price: uint256 = table.prices[i]
-        quote: uint256 = table.prices[source.quote]
+        price: uint256 = prices[i]
+        quote: uint256 = prices[source.quote]
         if price == 0 or quote == 0:
             continue
         status: uint256 = THIN
@@ -366,10 +381,8 @@ def _compared(table: Table) -> Table:
             second: uint256 = price_average._priced(quote, -tick if (_INVERTED >> i) & 1 == 1 else tick)
             apart: uint256 = max(price, second) - min(price, second)
             status = APART if apart * ONE_BPS > min(price, second) * source.max_deviation_bps else LIVE
-        if status != LIVE:
-            compared.statuses |= status << (STATUS_BITS * i)
-            compared.prices[i] = 0
-    return compared
+        statuses |= status << (STATUS_BITS * i)
+    return statuses
 
 
 @internal

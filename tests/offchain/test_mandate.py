@@ -216,3 +216,44 @@ def test_implied_oracle_error_is_the_maximum_over_the_allowed_weights(mandate: M
 def test_deposit_against_the_worst_lag_and_exit_in_kind_does_not_pay(mandate: Mandate) -> None:
     kept = (1 - mandate.fees.entry_bps / 1e4) * (1 - mandate.fees.exit_bps / 1e4)
     assert kept * (1 + mandate.implied_oracle_error_bps / 1e4) <= 1
+
+
+SECOND = """
+      second_source:
+        pool: "0x88e6A0c2dDD26FEEb64F039a2c41296FcB3f5640"
+        quote: USDC
+        window_s: 1800
+        min_liquidity: 1000000
+        min_cardinality: 100
+        max_deviation_bps: 300
+"""
+
+
+def with_second_source(old: str = "", new: str = "") -> str:
+    return changed(
+        '419"\n      heartbeat_s: 18000 # five hours\n', '419"\n      heartbeat_s: 18000' + SECOND.replace(old, new)
+    )
+
+
+def test_a_second_source_reaches_the_chain_in_its_units_and_order() -> None:
+    mandate = parse_mandate(with_second_source())
+    unpaired, ether, *_ = mandate.second_prices
+    assert ether.as_struct() == ("0x88e6A0c2dDD26FEEb64F039a2c41296FcB3f5640", 0, 1800, 1_000_000, 100, 300)
+    assert int(unpaired.pool, 16) == 0
+    assert len(mandate.second_prices) == len(mandate.assets)
+
+
+@pytest.mark.parametrize("quote", ["WETH", "DOGE"])
+def test_a_second_source_is_traded_against_another_asset(quote: str) -> None:
+    assert refused(with_second_source("quote: USDC", f"quote: {quote}")).field == "assets[1].oracle.second_source.quote"
+
+
+def test_without_second_sources_the_chain_gets_none(mandate: Mandate) -> None:
+    assert mandate.second_prices == ()
+    assert int(mandate.sequencer.feed, 16) == 0
+    assert not mandate.oracle.replaceable
+
+
+def test_the_sequencer_of_a_rollup() -> None:
+    text = changed("venues:\n", f'oracle:\n  sequencer_feed: "{USDC}"\n  sequencer_grace_s: 600\nvenues:\n')
+    assert (parse_mandate(text).sequencer.feed, parse_mandate(text).sequencer.grace) == (USDC, 600)
