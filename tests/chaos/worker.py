@@ -49,11 +49,11 @@ def run(arguments: Sequence[str], armed: Path, log: Path, environment: dict[str,
 
 
 def _wrap(armed: Path) -> None:
-    from offchain.keeper import journal, schema
+    from offchain.keeper import database, journal, schema
     from offchain.settle.node import Node
 
     happening: list[str] = []
-    insert, note, write, send = journal._insert, journal._log, journal.Journal._write, Node.send_raw
+    insert, note, write, send = journal._insert, journal._log, database.Database._write, Node.send_raw
 
     def die_if(step: str, moment: str) -> None:
         try:
@@ -88,5 +88,5 @@ def _wrap(armed: Path) -> None:
         die_if("raw transaction sent", "after")
 
     journal._insert, journal._log = noting_insert, noting_log
-    journal.Journal._write = mortal_write
+    database.Database._write = mortal_write
     Node.send_raw = mortal_send
