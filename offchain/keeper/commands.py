@@ -26,7 +26,9 @@ app = typer.Typer(
 RpcOption = Annotated[
     str,
     typer.Option(
-        "--rpc", envvar="PLIMSOLL_RPC", help="URL of a node, or several with commas; credentials go into the variable."
+        "--rpc",
+        envvar="PLIMSOLL_RPC",
+        help="A node's http(s) or ws(s) URL or socket, or several with commas; secrets go into the variable.",
     ),
 ]
 VaultOption = Annotated[str, typer.Option("--vault", help="Address of the vault.")]
@@ -51,6 +53,10 @@ def run(
             envvar="PLIMSOLL_JOURNAL",
             help="File to write the journal to, or postgresql:// URL; by default in the user's state folder.",
         ),
+    ] = None,
+    relay: Annotated[
+        str | None,
+        typer.Option("--relay", envvar="PLIMSOLL_RELAY", help="URL of a private relay that gets settlements first."),
     ] = None,
     lease_seconds: Annotated[
         float, typer.Option("--lease-seconds", min=1, help="Silence after which another keeper on PostgreSQL leads.")
@@ -90,9 +96,11 @@ def run(
     from offchain.keeper.open import default_journal, open_signers, parse_address, refuse_shown_secret
     from offchain.keeper.tracing import trace_to_file
     from offchain.mandate import load_mandate
+    from offchain.settle.relay import Relay
 
     refuse_shown_secret(rpc, "--rpc", sys.argv)
     refuse_shown_secret(journal or "", "--journal", sys.argv)
+    refuse_shown_secret(relay or "", "--relay", sys.argv)
     stack = ExitStack()
     hooks = webhooks()
     alerts = [Alerts(hooks)] if hooks else []
@@ -109,7 +117,17 @@ def run(
         payer, order_signer = open_signers(account, signer, passphrase_file)
         place = journal or default_journal(rules.chain_id, address)
         opened = stack.enter_context(lead(place, chain_id=rules.chain_id, vault=address, seconds=lease_seconds))
-        keeper = Keeper(client, address, rules, payer=payer, signer=order_signer, journal=opened, settings=settings)
+        keeper = Keeper(
+            client,
+            address,
+            rules,
+            payer=payer,
+            signer=order_signer,
+            journal=opened,
+            settings=settings,
+            relay=Relay(relay, blocks=settings.patience) if relay else None,
+            announced_by=next((one for one in _urls(rpc) if one.startswith(("ws://", "wss://"))), ""),
+        )
         for name in (signal.SIGINT, signal.SIGTERM):
             signal.signal(name, lambda *_: keeper.stopping.set())
         if metrics_port is not None:
@@ -241,10 +259,14 @@ def _client(rpc: str, chain_id: int) -> NodeClient:
     from offchain.market.failover import FailoverClient
     from offchain.market.rpc import NodeClient
 
-    urls = [one.strip() for one in rpc.split(",") if one.strip()]
+    urls = _urls(rpc)
     client = FailoverClient(urls) if len(urls) > 1 else NodeClient(rpc)
     client.require_chain(chain_id)
     return client
+
+
+def _urls(rpc: str) -> list[str]:
+    return [one.strip() for one in rpc.split(",") if one.strip()]
 
 
 def _print_json(document: dict[str, Any], *, indent: int | None = 2) -> None:

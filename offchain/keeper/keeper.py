@@ -36,6 +36,7 @@ from offchain.keeper.submitter import Submitter
 from offchain.keeper.tracing import span
 from offchain.mandate import Mandate, tighter_limits
 from offchain.market import codec
+from offchain.market.heads import HeadWatch
 from offchain.market.history import HistoryReader, PriceHistory
 from offchain.market.pools import discover_pools
 from offchain.market.reader import read_snapshot
@@ -47,6 +48,7 @@ from offchain.settle.development import is_sandbox
 from offchain.settle.fees import FeePolicy
 from offchain.settle.node import Node
 from offchain.settle.reconcile import compare
+from offchain.settle.relay import Relay
 from offchain.settle.signing import OrderSigner
 
 MINUTE = 60
@@ -90,6 +92,10 @@ class Keeper:
         Called while waiting for a block; by default sleeps `KeeperSettings.poll_seconds`.
     history_reader
         Where past prices come from; by default the feeds, cached.
+    relay
+        Gets settlements before the public mempool does.
+    announced_by
+        ``ws(s)://`` of a node that announces its blocks, so that pauses end with the next one.
 
     Raises
     ------
@@ -109,6 +115,8 @@ class Keeper:
         settings: KeeperSettings | None = None,
         pause: Callable[[], object] | None = None,
         history_reader: HistoryReader | None = None,
+        relay: Relay | None = None,
+        announced_by: str = "",
     ) -> None:
         self.settings = settings or KeeperSettings()
         self.vault = to_checksum_address(vault)
@@ -127,12 +135,14 @@ class Keeper:
             policy=_fee_policy(mandate, 1),
             urgent_policy=_fee_policy(mandate, self.settings.urgency),
             patience=self.settings.patience,
+            relay=relay,
         )
         breaker = BreakerWatch(self._node, submitter, identity.mandate_contract)
         self._dispatch = Dispatch(self._node, journal, submitter, breaker, signer, identity.domain)
         self._pools = discover_pools(client, mandate)
         self._history = history_reader or HistoryReader(client, mandate)
-        self._pause = pause or (lambda: self.stopping.wait(self.settings.poll_seconds))
+        self._heads = HeadWatch(announced_by, self.stopping) if announced_by else None
+        self._pause = pause or self._wait_for_block
         self._max_head_age = None if is_sandbox(self._node) else self.settings.max_head_age
         self._ancestry = Ancestry(self._node)
         self._mandate_json = mandate.model_dump_json()
@@ -254,12 +264,21 @@ class Keeper:
     def _head(self) -> Block:
         """The newest block, of the mandate's chain and not of a node that fell behind."""
         head = self._node.head_of(self.mandate.chain_id)
+        if self._client.leave_if_behind(head.number, self.mandate.chain_id):
+            log.warning("node lags", block=head.number, now=self._client.url)
+            head = self._node.head_of(self.mandate.chain_id)
         try:
             self._ancestry.refuse_behind(head, self._client.url)
         except NodeBehind:
             self._client.give_up()
             raise
         return head
+
+    def _wait_for_block(self) -> None:
+        if self._heads is None:
+            self.stopping.wait(self.settings.poll_seconds)
+        else:
+            self._heads.wait(self.settings.poll_seconds)
 
     def follow(self, report: TickReport) -> TickReport:
         """Wait until nothing is under way and complete a report with what became of its order."""

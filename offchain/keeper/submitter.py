@@ -25,6 +25,7 @@ from offchain.market.snapshot import Block
 from offchain.settle.accounts import TransactionSigner
 from offchain.settle.fees import FeePolicy, Fees
 from offchain.settle.node import Node
+from offchain.settle.relay import Relay
 
 VOID_GAS = 21_000
 
@@ -57,6 +58,9 @@ class Submitter:
         take the place of one that must not be mined.
     patience
         Blocks to wait before a transaction is replaced at higher fees.
+    relay
+        Gets settlements first; what it does not bring into a block within `patience` is replaced
+        in public. Nothing else goes there: a trip has no price to hide, and is urgent.
     """
 
     def __init__(
@@ -69,6 +73,7 @@ class Submitter:
         policy: FeePolicy,
         urgent_policy: FeePolicy,
         patience: int = 3,
+        relay: Relay | None = None,
     ) -> None:
         self._node = node
         self._journal = journal
@@ -76,6 +81,7 @@ class Submitter:
         self._chain_id = chain_id
         self._policies = {Purpose.SETTLE: policy, Purpose.TRIP: urgent_policy, Purpose.VOID: urgent_policy}
         self._patience = patience
+        self._relay = relay
 
     @property
     def account(self) -> str:
@@ -118,7 +124,8 @@ class Submitter:
         nonce = self._node.account_nonce(self.account)
         policy = self._policies[job.purpose]
         history = self._node.fee_history(policy.history_blocks, policy.percentile)
-        rivals = self._journal.transactions_at(self.account, nonce)
+        rivals = [Fees(row.max_fee, row.priority_fee) for row in self._journal.transactions_at(self.account, nonce)]
+        rivals = rivals or self._strangers(nonce)
         fees = policy.replacement(_highest(rivals), history) if rivals else policy.quote(history)
         if fees is None:
             log.warning("fees above the ceiling", purpose=job.purpose, next_base_fee=history.next_base_fee)
@@ -136,15 +143,18 @@ class Submitter:
             block_number=head.number,
         )
 
-    def broadcast(self, row: TransactionRecord) -> TransactionRecord:
-        """Broadcast a journaled transaction, for the first time or again.
+    def broadcast(self, row: TransactionRecord, *, public: bool = False) -> TransactionRecord:
+        """Broadcast a journaled transaction, for the first time or again; `public` passes the relay over.
 
         A node that refuses or does not answer may still have it, so its state is
         BROADCAST either way and the next block decides.
         """
         if row.state is State.SIGNED:
             row = self._journal.advance_transaction(row.id, State.BROADCAST)
+        private = not public and self._relay is not None and self._is_first_settlement(row)
         try:
+            if private and self._hand_to_relay(row):
+                return row
             self._node.send_raw(row.raw)
         except NodeError as error:
             log.warning("broadcast failed", transaction=row.hash, purpose=row.purpose, error=str(error))
@@ -157,7 +167,7 @@ class Submitter:
     def push(self, row: TransactionRecord, job: Job, head: Block) -> TransactionRecord:
         """See to a waiting transaction: give it to a node that lost it, replace it when it waits too long."""
         if head.number - row.sent_block >= self._patience:
-            return self.send(job, head) or self._rebroadcast(row)
+            return self.send(job, head) or self._rebroadcast(row, public=True)
         return self._rebroadcast(row)
 
     @property
@@ -165,10 +175,34 @@ class Submitter:
         """A transfer of nothing to oneself: in the place of what waits it keeps that from being mined."""
         return Job(Purpose.VOID, self.account, b"", VOID_GAS)
 
-    def _rebroadcast(self, row: TransactionRecord) -> TransactionRecord:
+    def _is_first_settlement(self, row: TransactionRecord) -> bool:
+        """Whether it settles, and takes nobody's place: a replacement had its time at the relay."""
+        rivals = self._journal.transactions_at(row.account, row.account_nonce)
+        return row.purpose is Purpose.SETTLE and rivals[0].id == row.id
+
+    def _hand_to_relay(self, row: TransactionRecord) -> bool:
+        """Give a transaction to the relay; False when it does not take it, and everybody may see it then."""
+        assert self._relay is not None
+        try:
+            self._relay.send(row.raw, row.sent_block)
+        except NodeError as error:
+            log.warning("relay refused", transaction=row.hash, error=str(error))
+            return False
+        log.info("given to the relay", transaction=row.hash, nonce=row.account_nonce, relay=self._relay.url)
+        return True
+
+    def _strangers(self, nonce: int) -> list[Fees]:
+        """Fees of what waits at the account's nonce and is not in the journal: it is stuck, and replaced."""
+        found = self._node.waiting_fees(self.account, nonce)
+        if found is None:
+            return []
+        log.warning("a transaction that is not in the journal waits", account=self.account, nonce=nonce)
+        return [Fees(*found)]
+
+    def _rebroadcast(self, row: TransactionRecord, *, public: bool = False) -> TransactionRecord:
         if row.state is State.BROADCAST and self._node.has_waiting(row.hash):
             return row
-        return self.broadcast(row)
+        return self.broadcast(row, public=public)
 
     def _unresolved(self) -> list[TransactionRecord]:
         return self._journal.unresolved_transactions(self.account)
@@ -224,5 +258,5 @@ class Submitter:
         }
 
 
-def _highest(rows: list[TransactionRecord]) -> Fees:
-    return Fees(max(row.max_fee for row in rows), max(row.priority_fee for row in rows))
+def _highest(rivals: list[Fees]) -> Fees:
+    return Fees(max(one.max_fee for one in rivals), max(one.priority_fee for one in rivals))

@@ -25,7 +25,7 @@ from offchain.market.node_errors import (
     public_url,
     shorten,
 )
-from offchain.market.transports import transport_to
+from offchain.market.transports import HeadersOf, transport_to
 
 __all__ = [
     "MalformedReply",
@@ -71,10 +71,14 @@ class NodeClient:
         Seconds to wait for one reply.
     retries
         How often a read is repeated when the node is unreachable or overloaded.
+    headers_of
+        Further HTTP headers that depend on the body, such as a signature of it.
     """
 
-    def __init__(self, url: str, *, timeout: float = 20.0, retries: int = 2) -> None:
-        self._transport = transport_to(url, timeout)
+    def __init__(
+        self, url: str, *, timeout: float = 20.0, retries: int = 2, headers_of: HeadersOf | None = None
+    ) -> None:
+        self._transport = transport_to(url, timeout, headers_of)
         self._url = url
         self.url = public_url(url)
         self.timeout = timeout
@@ -144,6 +148,14 @@ class NodeClient:
 
     def give_up(self) -> None:
         """Turn to another node where there is one (see `FailoverClient`); this client has only its own."""
+
+    def leave_if_behind(self, head_number: int, chain_id: int) -> bool:
+        """Turn to a node that is ahead of this one; there is none here, so it is False."""
+        return False
+
+    def dissenters(self, number: int, block_hash: str) -> list[str]:
+        """Other nodes that have another block at a height; there are none here."""
+        return []
 
     def require_chain(self, chain_id: int) -> None:
         """Raise `WrongChain` unless the node serves `chain_id`."""

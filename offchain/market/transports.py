@@ -12,6 +12,7 @@ import socket
 import ssl
 import time
 from base64 import b64encode
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
@@ -29,6 +30,10 @@ _OVERLOADED_STATUS = frozenset({429, 500, 502, 503, 504})
 _FRESH_SECONDS = 1.0
 _CHUNK = 1 << 16
 _LARGEST_REPLY = 1 << 28
+
+
+HeadersOf = Callable[[bytes], Mapping[str, str]]
+"""HTTP headers that a request's body takes."""
 
 
 class Transport(Protocol):
@@ -59,7 +64,7 @@ class Transport(Protocol):
         ...
 
 
-def transport_to(url: str, timeout: float) -> Transport:
+def transport_to(url: str, timeout: float, headers_of: HeadersOf | None = None) -> Transport:
     """The transport that a URL names: ``http(s)://``, ``ws(s)://``, or the path of a socket.
 
     Raises
@@ -76,7 +81,7 @@ def transport_to(url: str, timeout: float) -> Transport:
     except ValueError:
         raise NodeError(url, "not a URL; give one like http://127.0.0.1:8545") from None
     if parts.scheme in ("http", "https") and parts.hostname:
-        return HttpTransport(url, timeout)
+        return HttpTransport(url, timeout, headers_of)
     if parts.scheme in ("ws", "wss") and parts.hostname:
         return WebSocketTransport(url, timeout)
     raise NodeError(url, "not an http(s) or ws(s) URL, nor a socket's path; give one like http://127.0.0.1:8545")
@@ -85,7 +90,7 @@ def transport_to(url: str, timeout: float) -> Transport:
 class HttpTransport:
     """JSON-RPC over HTTP; user and password in the URL are sent as basic authentication."""
 
-    def __init__(self, url: str, timeout: float) -> None:
+    def __init__(self, url: str, timeout: float, headers_of: HeadersOf | None = None) -> None:
         parts = urlsplit(url)
         assert parts.hostname is not None
         self.posted = 0
@@ -97,6 +102,7 @@ class HttpTransport:
         self._headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if parts.username is not None:
             self._headers["Authorization"] = _basic(parts.username, parts.password or "")
+        self._headers_of = headers_of or (lambda body: {})
         self._connection: http.client.HTTPConnection | None = None
         self._used_at = 0.0
 
@@ -111,7 +117,7 @@ class HttpTransport:
                 if self._connection is None:
                     self._connection = self._connect()
                 self.posted += 1
-                self._connection.request("POST", self._path, body, self._headers)
+                self._connection.request("POST", self._path, body, {**self._headers, **self._headers_of(body)})
                 response = self._connection.getresponse()
                 raw, status = response.read(), response.status
             except TimeoutError:

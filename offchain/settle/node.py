@@ -102,6 +102,25 @@ class Node:
         """Number of transactions of an account that are mined."""
         return self._ask(_integer, "eth_getTransactionCount", account, "latest")
 
+    def waiting_fees(self, account: str, nonce: int) -> tuple[int, int] | None:
+        """Maximum and priority fee, wei per gas, of what an account has waiting at a nonce, whoever sent it.
+
+        `None` where nothing waits there, or the node does not show its pool. The pool is
+        asked for only when the account's pending nonce says that something waits.
+        """
+        if self._ask(_integer, "eth_getTransactionCount", account, "pending") <= nonce:
+            return None
+        for method, params in (("txpool_contentFrom", [account]), ("txpool_content", [])):
+            try:
+                answer = self.client.call(method, *params)
+            except RpcError:
+                continue
+            try:
+                return _pooled_fees(answer["pending"], account, nonce)
+            except (KeyError, TypeError, ValueError, AttributeError):
+                raise self.client.malformed(method, answer) from None
+        return None
+
     def final_nonce(self, account: str, finalized: int) -> int | None:
         """The same at a finalised block; `None` where the node keeps no state that old."""
         try:
@@ -204,6 +223,16 @@ def as_revert(error: RpcError) -> Reverted | None:
         reason = re.sub(r"^.*?reverted:?\s*", "", error.message, flags=re.IGNORECASE)
         return Reverted(reason or "without a reason")
     return None
+
+
+def _pooled_fees(pending: Any, account: str, nonce: int) -> tuple[int, int] | None:
+    # `txpool_contentFrom` leaves the account out, and nonces are decimal in both.
+    by_account = {str(key).lower(): rows for key, rows in pending.items()}
+    row = by_account.get(account.lower(), by_account).get(str(nonce))
+    if row is None:
+        return None
+    most = _integer(row.get("maxFeePerGas") or row["gasPrice"])
+    return most, _integer(row.get("maxPriorityFeePerGas") or row.get("gasPrice") or "0x0")
 
 
 def _integer(value: Any) -> int:

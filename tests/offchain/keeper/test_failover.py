@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Several nodes behind one keeper."""
 
+import time
+
 import pytest
 
 from offchain.keeper.reorganisation import NodeBehind
@@ -22,7 +24,7 @@ def proxy(stage):
 
 @pytest.fixture
 def client(stage, proxy):
-    client = FailoverClient([proxy.url, stage.sandbox.rpc_url], timeout=2, retries=0)
+    client = FailoverClient([proxy.url, stage.sandbox.rpc_url], timeout=2, retries=0, look_seconds=0)
     yield client
     client.close()
 
@@ -53,21 +55,69 @@ def test_refusal_of_a_node_is_not_a_failure(client, proxy):
     assert client.url == proxy.url
 
 
-def test_keeper_leaves_a_node_that_lags_and_settles(stage, proxy, client):
+def test_node_that_lags_behind_another_is_left_before_it_was_ever_ahead(stage, proxy, client):
     stage.node = Node(client)
+    with stage.journal() as journal:
+        keeper = stage.keeper(journal)
+        keeper.recover()
+        stage.mine(5)
+        with proxy.failing(Fault("lagging", lag=4)):
+            head = keeper._head()
+            assert client.url == stage.sandbox.rpc_url
+            report = keeper.tick()
+
+    assert head.number == stage.node.head().number - 1
+    assert report.order.state is State.INCLUDED
+    assert stage.settled() == 1
+
+
+def test_node_a_block_or_two_behind_is_kept(stage, proxy, client):
+    stage.mine(3)
+    with proxy.failing(Fault("lagging", lag=2)):
+        assert not client.leave_if_behind(Node(client).head().number, 1)
+
+    assert client.url == proxy.url
+
+
+def test_block_ahead_on_another_chain_tempts_nobody(stage, proxy):
+    client = FailoverClient([stage.sandbox.rpc_url, proxy.url], look_seconds=0)
+    with proxy.failing(Fault("another", chain_id=5)):
+        assert not client.leave_if_behind(Node(client).head().number - 50, 1)
+    client.close()
+
+
+def test_head_that_goes_back_on_every_node_is_refused(stage, proxy):
+    stage.node = Node(FailoverClient([proxy.url, proxy.url], look_seconds=0))
     with stage.journal() as journal:
         keeper = stage.keeper(journal)
         keeper.recover()
         for _ in range(4):
             stage.mine()
             keeper.on_block(keeper._head())
-        with proxy.failing(Fault("lagging", lag=3)):
-            with pytest.raises(NodeBehind):
-                keeper._head()
-            report = keeper.tick()
+        with proxy.failing(Fault("lagging", lag=3)), pytest.raises(NodeBehind):
+            keeper._head()
 
-    assert report.order.state is State.INCLUDED
-    assert stage.settled() == 1
+
+def test_nodes_that_have_another_block_are_named(stage, proxy, client):
+    head = stage.node.head()
+
+    assert client.dissenters(head.number, head.hash) == []
+    assert client.dissenters(head.number, "0x" + "ab" * 32) == [stage.sandbox.rpc_url]
+    assert client.dissenters(head.number + 10, head.hash) == []
+
+
+def test_transaction_is_taken_while_another_node_hangs(stage, proxy, client):
+    stage.node = Node(client)
+    with stage.journal() as journal:
+        dispatch = stage.dispatch(journal)
+        with proxy.failing(Fault("hangs", delay=1.5, methods=("eth_sendRawTransaction",))):
+            began = time.monotonic()
+            row = stage.place(dispatch, journal)
+            took = time.monotonic() - began
+        stage.step(dispatch)
+
+    assert row.state is State.BROADCAST
+    assert took < 1.5
 
 
 def test_transaction_goes_to_every_node_and_one_is_enough(stage, proxy, client):

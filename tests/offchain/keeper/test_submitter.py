@@ -240,3 +240,35 @@ def test_account_without_ether_keeps_its_transaction_in_the_journal(chain, start
 
     assert row.state is State.BROADCAST
     assert poor.in_flight().id == row.id
+
+
+def test_transaction_that_is_stuck_and_not_in_the_journal_is_replaced(chain, journal, role, submitter):
+    stuck = role("keeper").sign_transaction(
+        {
+            "type": 2, "chainId": 1, "nonce": 0, "to": TARGET, "value": 0, "data": "0x", "gas": 21_000,
+            "maxFeePerGas": 7 * GWEI, "maxPriorityFeePerGas": 3 * GWEI,
+        }
+    )  # fmt: skip
+    chain.node.send_raw(stuck.raw)
+
+    row = submitter.send(SETTLE, chain.node.head())
+
+    assert chain.waiting() == [row.hash]
+    assert row.account_nonce == 0
+    assert (row.max_fee * 8, row.priority_fee * 8) >= (7 * GWEI * 9, 3 * GWEI * 9)
+    chain.mine()
+    watch(chain, submitter)
+    assert states(journal) == [State.INCLUDED]
+
+
+def test_stuck_transaction_above_the_ceiling_is_left_and_nothing_sent(chain, journal, role, submitter):
+    stuck = role("keeper").sign_transaction(
+        {
+            "type": 2, "chainId": 1, "nonce": 0, "to": TARGET, "value": 0, "data": "0x", "gas": 21_000,
+            "maxFeePerGas": 60 * GWEI, "maxPriorityFeePerGas": 3 * GWEI,
+        }
+    )  # fmt: skip
+    chain.node.send_raw(stuck.raw)
+
+    assert submitter.send(SETTLE, chain.node.head()) is None
+    assert chain.waiting() == [stuck.hash]
