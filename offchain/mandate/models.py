@@ -31,6 +31,7 @@ from offchain.mandate.universe import (
     repeated,
 )
 from offchain.mandate.venues import (
+    FIRST_LISTED,
     MAX_LISTED,
     AaveV3Venue,
     BalancerV2Venue,
@@ -307,6 +308,10 @@ class Mandate(Section):
     def listed_venues(self) -> tuple[ListedVenue, ...]:
         """Venues besides Uniswap, in the order in which the vault lists them."""
         return tuple(venue for venue in self.venues if isinstance(venue, AaveV3Venue | BalancerV2Venue))
+
+    def leg_number(self, venue: ListedVenue) -> int:
+        """How a leg names a listed venue."""
+        return FIRST_LISTED + self.listed_venues.index(venue)
 
     @property
     def lending(self) -> AaveV3Venue | None:

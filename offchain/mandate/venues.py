@@ -12,6 +12,8 @@ from pydantic_core import PydanticCustomError
 from offchain.mandate.universe import Address, Section, as_tuple, refusal, repeated
 
 UNISWAP_V3_FEE_TIERS = (100, 500, 3000, 10000)
+FIRST_LISTED = 2
+"""Number by which a leg names the first listed venue: 0 and 1 are Uniswap's versions."""
 MAX_LISTED = 4
 """Venues that a vault can list besides Uniswap."""
 

@@ -7,13 +7,13 @@ import json
 from dataclasses import fields, is_dataclass
 from enum import IntEnum
 from functools import cache
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from offchain.errors import PlimsollError
 from offchain.market.snapshot import Snapshot, UniswapV2State, UniswapV3State
 
-FORMAT = 1
+FORMAT = 2
 _KINDS: dict[str, type] = {"uniswap_v2": UniswapV2State, "uniswap_v3": UniswapV3State}
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 
@@ -52,6 +52,8 @@ def _encode(value: Any) -> Any:
         return {"kind": kind, **encoded} if kind else encoded
     if isinstance(value, tuple):
         return [_encode(item) for item in value]
+    if isinstance(value, bool) or value is None:
+        return value
     return str(int(value)) if isinstance(value, int) else value
 
 
@@ -62,7 +64,11 @@ def _types(kind: type) -> dict[str, Any]:
 
 
 def _decode(kind: Any, value: Any, where: str) -> Any:
-    if isinstance(kind, UnionType):
+    if isinstance(kind, UnionType) and NoneType in get_args(kind):
+        if value is None:
+            return None
+        (kind,) = (one for one in get_args(kind) if one is not NoneType)
+    elif isinstance(kind, UnionType):
         kind = _KINDS.get(value.pop("kind", "")) if isinstance(value, dict) else None
         if kind is None:
             raise SnapshotFormatError(f"recorded snapshot: {where} is of no known kind")
@@ -75,7 +81,9 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
         return _decode_tuple(get_args(kind), value, where)
     if isinstance(value, str) and kind is str:
         return value
-    if isinstance(value, str) and isinstance(kind, type) and issubclass(kind, int):
+    if isinstance(value, bool) and kind is bool:
+        return value
+    if isinstance(value, str) and isinstance(kind, type) and issubclass(kind, int) and kind is not bool:
         try:
             number = int(value)
             return kind(number) if issubclass(kind, IntEnum) else number

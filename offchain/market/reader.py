@@ -15,6 +15,7 @@ from typing import Any
 from offchain.mandate import Mandate, MandateParityError
 from offchain.market import abi
 from offchain.market.errors import ReorgError, SnapshotError
+from offchain.market.lending import LendingKey, decode_lending, discover_lending, lending_calls
 from offchain.market.multicall import MULTICALL3, Call, aggregate_request
 from offchain.market.oracle import explain_dead_oracle
 from offchain.market.pools import GET_RESERVES, SLOT0, PoolKey, decode_multicall, has_price
@@ -22,6 +23,7 @@ from offchain.market.rpc import NodeClient, RpcError
 from offchain.market.snapshot import (
     AssetState,
     Block,
+    LendingState,
     PoolState,
     Snapshot,
     UniswapV2State,
@@ -50,7 +52,13 @@ class _Moved(Exception):
 
 
 def read_snapshot(
-    client: NodeClient, vault_address: str, mandate: Mandate, pools: Sequence[PoolKey], *, tag: str = "latest"
+    client: NodeClient,
+    vault_address: str,
+    mandate: Mandate,
+    pools: Sequence[PoolKey],
+    *,
+    tag: str = "latest",
+    lending: LendingKey | None = None,
 ) -> Snapshot:
     """Read everything a plan may depend on at one block hash, in two round trips.
 
@@ -60,6 +68,8 @@ def read_snapshot(
         As `discover_pools` found them. Those that no longer answer are left out.
     tag
         Which block: ``latest``, ``safe``, ``finalized`` or a 0x-prefixed number.
+    lending
+        As `discover_lending` found it, which is asked first where the mandate lends and it is not given.
 
     Raises
     ------
@@ -77,11 +87,12 @@ def read_snapshot(
         The node cannot be used, or serves another chain.
     """
     reason: Exception | None = None
+    account = lending or discover_lending(client, mandate)
     for attempt in range(_ATTEMPTS):
         if attempt:
             time.sleep(_PAUSE_SECONDS * attempt)
         try:
-            return _read_once(client, vault_address, mandate, pools, tag)
+            return _read_once(client, vault_address, mandate, pools, account, tag)
         except _Moved as moved:
             reason = moved
         except abi.DecodeError as error:
@@ -94,11 +105,17 @@ def read_snapshot(
 
 
 def _read_once(
-    client: NodeClient, vault_address: str, mandate: Mandate, pools: Sequence[PoolKey], tag: str
+    client: NodeClient,
+    vault_address: str,
+    mandate: Mandate,
+    pools: Sequence[PoolKey],
+    account: LendingKey | None,
+    tag: str,
 ) -> Snapshot:
     block, parts, words = _first_trip(client, vault_address, mandate, pools, tag)
     at = {"blockHash": block.hash}
-    state_calls = _state_calls(parts, pools)
+    account_calls = lending_calls(account, vault_address) if account is not None else []
+    state_calls = _state_calls(parts, account_calls, pools)
     v3_pools = [pool for pool in pools if pool.address in words]
     answers = client.batch_answers(
         [
@@ -124,6 +141,8 @@ def _read_once(
     vault, balances = views.state(parts), views.integers("holdings()")
     if len(balances) != len(prices):
         raise SnapshotError(f"vault {vault_address}: {len(balances)} holdings, {len(prices)} prices; is it a vault?")
+    pools_start = vault_end + len(account_calls)
+    lending = decode_lending(account, state[vault_end:pools_start]) if account is not None else None
     ticks = {
         pool.address: _decode_ticks(client, raw, words[pool.address])
         for pool, raw in zip(v3_pools, answers[1:-1], strict=True)
@@ -132,12 +151,27 @@ def _read_once(
         chain_id=mandate.chain_id,
         block=block,
         vault=vault,
-        assets=tuple(
-            AssetState(asset.symbol, asset.address, asset.decimals, balance, price, updated)
-            for asset, balance, price, updated in zip(mandate.ordered_assets, balances, prices, updated_at, strict=True)
-        ),
-        pools=_pool_states(pools, state[vault_end:], words, ticks),
+        assets=_asset_states(mandate, balances, prices, updated_at, lending),
+        pools=_pool_states(pools, state[pools_start:], words, ticks),
+        lending=lending,
     )
+
+
+def _asset_states(
+    mandate: Mandate,
+    balances: Sequence[int],
+    prices: Sequence[int],
+    updated_at: Sequence[int],
+    lending: LendingState | None,
+) -> tuple[AssetState, ...]:
+    reserves = {reserve.asset: reserve for reserve in lending.reserves} if lending is not None else {}
+    states = []
+    rows = zip(mandate.ordered_assets, balances, prices, updated_at, strict=True)
+    for index, (asset, balance, price, updated) in enumerate(rows):
+        reserve = reserves.get(index)
+        positions = (reserve.supplied, reserve.owed) if reserve is not None else (0, 0)
+        states.append(AssetState(asset.symbol, asset.address, asset.decimals, balance, price, updated, *positions))
+    return tuple(states)
 
 
 def read_header(client: NodeClient, header: object) -> Block:
@@ -185,9 +219,9 @@ def words_around(tick: int, tick_spacing: int) -> range:
     return range(first, last + 1)
 
 
-def _state_calls(parts: VaultParts, pools: Sequence[PoolKey]) -> list[Call]:
+def _state_calls(parts: VaultParts, account_calls: Sequence[Call], pools: Sequence[PoolKey]) -> list[Call]:
     calls = [Call(MULTICALL3, _BLOCK_NUMBER), Call(MULTICALL3, _BLOCK_TIMESTAMP)]
-    calls += [Call(parts.oracle, _TRY_PRICES), Call(parts.oracle, _UPDATED_AT), *parts.calls]
+    calls += [Call(parts.oracle, _TRY_PRICES), Call(parts.oracle, _UPDATED_AT), *parts.calls, *account_calls]
     for pool in pools:
         calls += [Call(pool.address, data) for data in _pool_views(pool)]
     return calls

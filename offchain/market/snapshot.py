@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from offchain.mandate import VaultLimits
+from offchain.market.ray import ray_multiply
 
 __all__ = [
     "AssetState",
     "Block",
     "BreakerState",
+    "LendingState",
     "PoolState",
+    "ReserveState",
     "Snapshot",
     "UniswapV2State",
     "UniswapV3State",
@@ -50,16 +53,40 @@ class AssetState:
     address: str
     decimals: int
     balance: int
-    """Token base units that belong to shareholders (recorded claims excluded)."""
+    """Token base units in the vault that belong to shareholders (recorded claims excluded)."""
     price: int
     """USD at 18 decimals per 10**18 base units: value = balance * price // 10**18."""
     price_updated_at: int
     """Unix seconds of the oldest feed round behind the price."""
+    supplied: int = 0
+    """Base units that the vault has at its lending venue."""
+    owed: int = 0
+    """Base units that it owes there."""
+
+    @property
+    def held(self) -> int:
+        """Base units in the vault and at its venues."""
+        return self.balance + self.supplied
+
+    @property
+    def net(self) -> int:
+        """Base units held less what is owed; negative for a net debt."""
+        return self.held - self.owed
+
+    @property
+    def held_value(self) -> int:
+        """USD at 18 decimals, rounded down."""
+        return self.held * self.price // 10**18
+
+    @property
+    def owed_value(self) -> int:
+        """USD at 18 decimals, rounded up."""
+        return -(-self.owed * self.price // 10**18)
 
     @property
     def value(self) -> int:
-        """USD at 18 decimals."""
-        return self.balance * self.price // 10**18
+        """USD at 18 decimals of what is held less what is owed."""
+        return self.held_value - self.owed_value
 
     @property
     def price_usd(self) -> float:
@@ -105,6 +132,66 @@ PoolState = UniswapV2State | UniswapV3State
 
 
 @dataclass(frozen=True, slots=True)
+class ReserveState:
+    """One asset of the vault's account at a lending pool (Aave v3).
+
+    Indices are rays (27 decimals); ratios basis points; rates rays per year of 365 days.
+    """
+
+    asset: int
+    """Index in `Snapshot.assets`."""
+    decimals: int
+    supply_index: int
+    """``getReserveNormalizedIncome``."""
+    borrow_index: int
+    """``getReserveNormalizedVariableDebt``."""
+    scaled_supplied: int
+    scaled_owed: int
+    """The vault's ``scaledBalanceOf`` of receipts and of variable debt."""
+    available: int
+    """Base units that lie in the reserve."""
+    price: int
+    """Of the pool's own oracle, in its base currency a whole token."""
+    loan_to_value: int
+    liquidation_threshold: int
+    e_mode_loan_to_value: int
+    e_mode_liquidation_threshold: int
+    """In the category that the mandate wants; the asset's own where it does not belong to it."""
+    supply_rate: int
+    borrow_rate: int
+    is_collateral: bool
+    may_supply: bool
+    may_borrow: bool
+    """Whether mandate and pool allow more of it."""
+    live: bool
+    """Whether the pool lets anybody repay and withdraw."""
+
+    @property
+    def supplied(self) -> int:
+        """Base units that the receipts stand for."""
+        return ray_multiply(self.scaled_supplied, self.supply_index)
+
+    @property
+    def owed(self) -> int:
+        """Base units of variable debt."""
+        return ray_multiply(self.scaled_owed, self.borrow_index)
+
+
+@dataclass(frozen=True, slots=True)
+class LendingState:
+    """The vault's account at a lending pool."""
+
+    venue: int
+    """How a leg names it."""
+    pool: str
+    e_mode: int
+    wanted_e_mode: int
+    health_factor: int
+    """At 1e18, by the pool itself; 2**256 - 1 without debt."""
+    reserves: tuple[ReserveState, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class VaultState:
     """The vault's own state at the block."""
 
@@ -139,14 +226,15 @@ class Snapshot:
     vault: VaultState
     assets: tuple[AssetState, ...]
     pools: tuple[PoolState, ...]
+    lending: LendingState | None = None
 
     @property
     def value(self) -> int:
-        """USD at 18 decimals."""
+        """USD at 18 decimals of everything held less everything owed."""
         return sum(asset.value for asset in self.assets)
 
     @property
     def weights(self) -> tuple[float, ...]:
-        """Shape (n,): fractions of value; zeros for an empty vault."""
+        """Shape (n,): net exposures as fractions of value, negative for a net debt; zeros for an empty vault."""
         total = self.value
         return tuple(asset.value / total if total else 0.0 for asset in self.assets)

@@ -6,22 +6,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from offchain.market.ray import RAY, ray_divide, ray_multiply
 from offchain.route.curves import LinearCurve
 from offchain.route.errors import InsufficientLiquidityError, InvalidPoolError
 from offchain.route.kind import PoolKind
 from offchain.route.swap import Swap, check_amount, is_zero_for_one
-
-RAY = 10**27
-
-
-def ray_multiply(a: int, b: int) -> int:
-    """Product with 27 decimals, rounded to the nearest, halves up (``WadRayMath.rayMul``)."""
-    return (a * b + RAY // 2) // RAY
-
-
-def ray_divide(a: int, b: int) -> int:
-    """Quotient with 27 decimals, rounded to the nearest, halves up (``WadRayMath.rayDiv``)."""
-    return (a * RAY + b // 2) // b
 
 
 @dataclass(frozen=True, slots=True)

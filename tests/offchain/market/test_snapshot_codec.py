@@ -15,6 +15,8 @@ from offchain.market.snapshot import (
     AssetState,
     Block,
     BreakerState,
+    LendingState,
+    ReserveState,
     Snapshot,
     UniswapV2State,
     UniswapV3State,
@@ -33,6 +35,13 @@ v2 = st.builds(UniswapV2State, addresses, bps, bps, uint256, uint256)
 v3 = st.builds(
     UniswapV3State, addresses, bps, bps, bps, bps, uint256, st.integers(-887272, 887272), uint256, ticks, bps, bps
 )
+reserves = st.builds(
+    ReserveState, bps, bps, *[uint256] * 6, *[bps] * 4, *[uint256] * 2, *[st.booleans()] * 4
+)  # fmt: skip
+lending = st.builds(
+    LendingState, bps, addresses, bps, bps, uint256, st.lists(reserves, max_size=2).map(tuple)
+)  # fmt: skip
+assets = st.builds(AssetState, st.text(max_size=8), addresses, bps, *[uint256] * 5)
 snapshots = st.builds(
     Snapshot,
     uint256,
@@ -42,8 +51,9 @@ snapshots = st.builds(
         addresses, addresses, addresses, uint256, st.sampled_from(BreakerState), uint256, uint256, uint256, uint256,
         uint256, uint256, hashes, limits,
     ),
-    st.lists(st.builds(AssetState, st.text(max_size=8), addresses, bps, uint256, uint256, uint256), max_size=3).map(tuple),
+    st.lists(assets, max_size=3).map(tuple),
     st.lists(v2 | v3, max_size=3).map(tuple),
+    st.none() | lending,
 )  # fmt: skip
 
 
@@ -85,7 +95,7 @@ def test_the_breaker_is_a_state_again(recorded: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
-        (lambda data: data.update(format=2), "not format 1"),
+        (lambda data: data.update(format=1), "not format 2"),
         (lambda data: data.pop("block"), "snapshot must have exactly the fields"),
         (lambda data: data["block"].pop("hash"), "snapshot.block must have exactly"),
         (lambda data: data["block"].update(extra="1"), "snapshot.block must have exactly"),
