@@ -64,6 +64,8 @@ class Watch:
     def _settlement(self, transaction: PendingTransaction) -> Iterator[VisibleSwap]:
         order, _, _ = decode_settle(transaction.data)
         for leg in order.legs:
+            if leg.venue.is_listed:
+                continue
             token_in, token_out = self._tokens[leg.token_in], self._tokens[leg.token_out]
             pool, zero_for_one = pool_for(token_in, token_out, leg.venue, leg.fee)
             yield VisibleSwap(
