@@ -47,14 +47,15 @@ def pull(
     first, end = _day(since), _day(until) if until else None
     source = open_exchange(exchange)
     with Store(store) as opened:
-        added = {one: pull_bars(source, opened, one, interval, first, end) for one in symbol}
+        pulled = {one: pull_bars(source, opened, one, interval, first, end) for one in symbol}
     if as_json:
-        typer.echo(
-            json.dumps({"exchange": exchange, "interval": interval, "added": added, "store": str(store)}, indent=2)
-        )
+        found = {name: {"added": one.added, "first": one.first} for name, one in pulled.items()}
+        told = {"exchange": exchange, "interval": interval, "symbols": found, "store": str(store)}
+        typer.echo(json.dumps(told, indent=2))
         return
-    for one, count in added.items():
-        typer.echo(f"{exchange} {one} {interval}: {count} new bars in {store}")
+    for name, one in pulled.items():
+        start = "" if one.first is None else f", the first of {datetime.fromtimestamp(one.first, UTC):%Y-%m-%d %H:%M}"
+        typer.echo(f"{exchange} {name} {interval}: {one.added} new bars in {store}{start}")
 
 
 @app.command(
