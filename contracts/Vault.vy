@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-only
 # pragma version ==0.4.3
 # pragma nonreentrancy on
+# pragma optimize codesize
 """
 @title A portfolio vault with a load line
 @license GNU Affero General Public License v3.0 only
@@ -111,6 +112,8 @@ struct Appraisal:
 
 
 ONE: constant(uint256) = 10**18
+# With the balances that custody counts, no conversion of all shares overflows.
+MAX_SHARES: constant(uint256) = 2**128 - 1
 # The breaker state in which priced redemption stops.
 HALTED: constant(uint256) = 2
 
@@ -462,18 +465,19 @@ def previewRedeem(shares: uint256) -> uint256:
 @view
 def maxDeposit(receiver: address) -> uint256:
     """
-    @notice 0 unless deposits are open now; otherwise no limit.
+    @notice 0 unless deposits are open now; otherwise what `maxMint` shares are worth.
     """
-    return self._max_entry()
+    appraisal: Appraisal = self._appraise(False)
+    return self._to_assets(self._max_entry(appraisal), appraisal.total_assets, False)
 
 
 @external
 @view
 def maxMint(receiver: address) -> uint256:
     """
-    @notice 0 unless deposits are open now; otherwise no limit.
+    @notice 0 unless deposits are open now; otherwise what numbers have room for, far beyond any supply.
     """
-    return self._max_entry()
+    return self._max_entry(self._appraise(False))
 
 
 @external
@@ -523,6 +527,7 @@ def _deposit(assets: uint256, shares: uint256, receiver: address, appraisal: App
     per_share: uint256 = self._per_share(appraisal.worth, appraisal.base_price)
     first: bool = erc20.totalSupply == 0
     erc20._mint(receiver, shares)
+    assert erc20.totalSupply <= MAX_SHARES, "vault: too many shares"
     custody._receive_exact(0, msg.sender, assets)
     self._keep_mark(appraisal.total_assets + assets)
     worth: uint256 = appraisal.worth + assets * appraisal.base_price // ONE
@@ -558,15 +563,18 @@ def _terms() -> IMandate.Terms:
 
 @internal
 @view
-def _max_entry() -> uint256:
-    appraisal: Appraisal = self._appraise(False)
+def _max_entry(appraisal: Appraisal) -> uint256:
     if not appraisal.live:
         return 0
     per_share: uint256 = self._per_share(appraisal.worth, appraisal.base_price)
     if erc20.totalSupply == 0:
         # The first deposit restarts the peak, so that no drawdown stands.
         per_share = 2**128
-    return max_value(uint256) if staticcall IMandate(mandate).is_open(per_share) else 0
+    if not staticcall IMandate(mandate).is_open(per_share):
+        return 0
+    # Half of what custody can count leaves room for the highest fee.
+    room: uint256 = (custody.MAX_BALANCE - custody._holding(0, custody._claimed_assets)) // 2
+    return min(MAX_SHARES - erc20.totalSupply, self._to_shares(room, appraisal.total_assets, False))
 
 
 # ---------------------------------------------------------------------------------------------

@@ -21,6 +21,8 @@ event Claimed:
 
 
 MAX_ASSETS: constant(uint256) = 16
+# No supply comes near it. What a token claims beyond it is not counted, so that no valuation overflows.
+MAX_BALANCE: constant(uint256) = 2**120 - 1
 
 
 # Bit i is set while anyone has a claim to asset i, so that valuation reads totals only then.
@@ -103,10 +105,16 @@ def _holdings() -> DynArray[uint256, 16]:
 @internal
 @view
 def _holding(asset: uint256, claimed: uint256) -> uint256:
-    balance: uint256 = staticcall IERC20(_TOKENS[asset]).balanceOf(self)
+    balance: uint256 = self._balance(_TOKENS[asset])
     if (claimed >> asset) & 1 == 0:
         return balance
     return balance - min(balance, self._total_claims[asset])
+
+
+@internal
+@view
+def _balance(token: address) -> uint256:
+    return min(staticcall IERC20(token).balanceOf(self), MAX_BALANCE)
 
 
 @internal
@@ -148,9 +156,10 @@ def _send(asset: uint256, receiver: address, amount: uint256):
 @internal
 def _receive_exact(asset: uint256, sender: address, amount: uint256):
     """
-    @dev Takes tokens and checks that all of them arrived: a token with a transfer fee is refused.
+    @dev Takes tokens and checks that all of them arrived and count: a token with a transfer fee is
+         refused.
     """
     token: address = _TOKENS[asset]
-    before: uint256 = staticcall IERC20(token).balanceOf(self)
+    before: uint256 = self._balance(token)
     assert extcall IERC20(token).transferFrom(sender, self, amount, default_return_value=True), "custody: transfer failed"
-    assert staticcall IERC20(token).balanceOf(self) == before + amount, "custody: fee on transfer"
+    assert self._balance(token) == before + amount, "custody: fee on transfer"
