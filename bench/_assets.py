@@ -119,12 +119,16 @@ def use_pools(sandbox: Sandbox, first: Listed, second: Listed) -> None:
             chain.send(*swap_v3(sold.address, bought.address, tier, amount, 0, chain.sender))
 
 
-def swap_v2(sold: str, bought: str, amount: int, minimum: int, receiver: str) -> tuple[Contract, str, *tuple[object, ...]]:
+def swap_v2(
+    sold: str, bought: str, amount: int, minimum: int, receiver: str
+) -> tuple[Contract, str, *tuple[object, ...]]:
     """Arguments of `Chain.send` for a swap through Uniswap v2's router."""
     return v2_router(), "swapExactTokensForTokens", amount, minimum, [sold, bought], receiver, FOREVER
 
 
-def swap_v3(sold: str, bought: str, tier: int, amount: int, minimum: int, receiver: str) -> tuple[Contract, str, *tuple[object, ...]]:
+def swap_v3(
+    sold: str, bought: str, tier: int, amount: int, minimum: int, receiver: str
+) -> tuple[Contract, str, *tuple[object, ...]]:
     """Arguments of `Chain.send` for ``SwapRouter.exactInputSingle``."""
     return v3_router(), "exactInputSingle", (sold, bought, tier, receiver, FOREVER, amount, minimum, 0)
 
@@ -148,9 +152,7 @@ def _fill(sandbox: Sandbox, token0: Listed, token1: Listed, tier: int) -> None:
     price = token0.price / token1.price * 10.0 ** (token1.decimals - token0.decimals)
     root = int(math.sqrt(price) * 2**96)
     chain.send(positions, "createAndInitializePoolIfNecessary", token0.address, token1.address, tier, root)
-    lower, upper = (
-        math.floor(math.log(edge, 1.0001) / spacing) * spacing for edge in (price / WIDTH, price * WIDTH)
-    )
+    lower, upper = (math.floor(math.log(edge, 1.0001) / spacing) * spacing for edge in (price / WIDTH, price * WIDTH))
     amounts = token0.units(DEPTH), token1.units(DEPTH)
     place = (token0.address, token1.address, tier, lower, upper, *amounts, 0, 0, chain.sender, FOREVER)
     chain.send(positions, "mint", place)

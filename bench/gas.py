@@ -240,9 +240,7 @@ def _share_rows(bench: Bench) -> list[Row]:
     }
     gas = {name: bench.measured(lambda call=call: bench.send(*call)) for name, call in calls.items()}  # type: ignore[misc]
     gas["trip"] = bench.measured(lambda: _trip(bench))
-    return [
-        {"name": name, "assets": len(bench.assets), "variant": "core", "gas": used} for name, used in gas.items()
-    ]
+    return [{"name": name, "assets": len(bench.assets), "variant": "core", "gas": used} for name, used in gas.items()]
 
 
 def _trip(bench: Bench) -> int:

@@ -140,7 +140,7 @@ class Mandate(Section):
     assets: Annotated[
         tuple[Asset, ...],
         BeforeValidator(as_tuple),
-        Field(min_length=2, max_length=MAX_ASSETS),
+        Field(min_length=1, max_length=MAX_ASSETS),
     ]
     oracle: OracleTable = OracleTable()
     venues: Annotated[tuple[VenueSection, ...], BeforeValidator(as_tuple), Field(min_length=1)]

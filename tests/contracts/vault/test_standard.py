@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from offchain.mandate import parse_mandate
 from tests.support.evm import attempt, reverts
 from tests.support.hostile import Hostile, hostile_world
-from tests.support.world import World
+from tests.support.world import World, blue_chip, usdc
 
 USERS = ("alice", "bob", "carol", "attacker")
 FOREVER = 2**256 - 1
@@ -103,7 +105,9 @@ def test_what_must_not_revert_does_not(plain: Hostile, beginning: Beginning, lie
 
 @given(beginning=beginnings(), first=amounts, more=amounts)
 @in_pytest
-def test_conversions_depend_on_nobody_and_never_gain(plain: Hostile, beginning: Beginning, first: int, more: int) -> None:
+def test_conversions_depend_on_nobody_and_never_gain(
+    plain: Hostile, beginning: Beginning, first: int, more: int
+) -> None:
     world, vault = plain.world, plain.world.vault
     with world.evm.rolled_back():
         beginning.apply(world)
@@ -259,3 +263,14 @@ def test_numbers_end_far_beyond_any_supply(plain: Hostile) -> None:
         assert vault.maxDeposit("bob") >= 2**87
         with reverts("vault: too many shares"):
             vault.mint(2**128, "alice", sender="alice")
+
+
+def test_a_mandate_file_of_the_base_asset_alone_makes_such_a_vault() -> None:
+    document = blue_chip().model_dump(mode="json")
+    whole = {"min_weight_bps": 0, "max_weight_bps": 10_000, "benchmark_weight_bps": 10_000}
+    document["assets"] = [document["assets"][0] | whole]
+    document["fees"] = {"entry_bps": 0, "exit_bps": 0, "oracle_error_bps": 0}
+    world = World.deploy(parse_mandate(yaml.safe_dump(document)))
+    shares = world.deposit("alice", usdc(1000))
+    assert world.vault.totalAssets() == world.vault.maxWithdraw("alice") == usdc(1000)
+    assert world.vault.redeem(shares, "alice", "alice", sender="alice") == usdc(1000)
