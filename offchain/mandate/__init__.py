@@ -19,6 +19,7 @@ from offchain.mandate.beliefs import (
     View,
     Yields,
 )
+from offchain.mandate.constraints import Constraints, Group
 from offchain.mandate.limits import OracleFeed, SecondPrice, Sequencer, VaultLimits
 from offchain.mandate.loading import MandateError, load_mandate, parse_mandate
 from offchain.mandate.models import (
@@ -26,7 +27,17 @@ from offchain.mandate.models import (
     Fees,
     Limits,
     Mandate,
+)
+from offchain.mandate.objectives import (
+    CvarObjective,
+    MaximumSharpeObjective,
     MeanVarianceObjective,
+    MinimumVarianceObjective,
+    Objective,
+    Periods,
+    RiskParityObjective,
+    TrackingObjective,
+    VolatilityTargetObjective,
 )
 from offchain.mandate.parity import (
     ChainMandate,
@@ -53,7 +64,9 @@ __all__ = [
     "CarryReturns",
     "ChainMandate",
     "ChainlinkOracle",
+    "Constraints",
     "Covariance",
+    "CvarObjective",
     "DccCovariance",
     "DenoisedCovariance",
     "EnsembleReturns",
@@ -62,18 +75,24 @@ __all__ = [
     "Execution",
     "FactorCovariance",
     "Fees",
+    "Group",
     "LedoitWolfCovariance",
     "Limits",
     "ListedVenue",
     "Mandate",
     "MandateError",
     "MandateParityError",
+    "MaximumSharpeObjective",
     "MeanVarianceObjective",
+    "MinimumVarianceObjective",
     "MomentumReturns",
     "OasCovariance",
+    "Objective",
     "OracleFeed",
     "OracleTable",
+    "Periods",
     "Returns",
+    "RiskParityObjective",
     "Rule",
     "RuleReturns",
     "SecondPrice",
@@ -81,10 +100,12 @@ __all__ = [
     "Sequencer",
     "ShrunkReturns",
     "StakedRatioOracle",
+    "TrackingObjective",
     "UniswapV2Venue",
     "UniswapV3Venue",
     "VaultLimits",
     "View",
+    "VolatilityTargetObjective",
     "Yields",
     "compare_with_chain",
     "load_mandate",

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from offchain.errors import PlimsollError
-from offchain.mandate import beliefs, models, rules, universe, venues
+from offchain.mandate import beliefs, constraints, models, objectives, rules, universe, venues
 
 _SHOWN = 80
 _SECTIONS: dict[tuple[str, ...], type[BaseModel]] = {
@@ -29,7 +29,14 @@ _SECTIONS: dict[tuple[str, ...], type[BaseModel]] = {
     ("assets", "oracle", "chainlink", "second_source"): universe.SecondSource,
     ("assets", "oracle", "staked_ratio", "second_source"): universe.SecondSource,
     ("oracle",): universe.OracleTable,
-    ("objective",): models.MeanVarianceObjective,
+    ("objective", "mean_variance"): objectives.MeanVarianceObjective,
+    ("objective", "mean_variance", "periods"): objectives.Periods,
+    ("objective", "minimum_variance"): objectives.MinimumVarianceObjective,
+    ("objective", "tracking"): objectives.TrackingObjective,
+    ("objective", "risk_parity"): objectives.RiskParityObjective,
+    ("objective", "volatility_target"): objectives.VolatilityTargetObjective,
+    ("objective", "maximum_sharpe"): objectives.MaximumSharpeObjective,
+    ("objective", "cvar"): objectives.CvarObjective,
     ("objective", "covariance", "ewma"): beliefs.EwmaCovariance,
     ("objective", "covariance", "ledoit_wolf"): beliefs.LedoitWolfCovariance,
     ("objective", "covariance", "oas"): beliefs.OasCovariance,
@@ -45,6 +52,8 @@ _SECTIONS: dict[tuple[str, ...], type[BaseModel]] = {
     ("objective", "returns", "carry", "yields"): beliefs.Yields,
     ("objective", "returns", "rule"): rules.RuleReturns,
     ("objective", "returns", "ensemble"): rules.EnsembleReturns,
+    ("constraints",): constraints.Constraints,
+    ("constraints", "groups"): constraints.Group,
     ("limits",): models.Limits,
     ("fees",): models.Fees,
     ("execution",): models.Execution,
@@ -216,7 +225,9 @@ def _describe(data: dict[str, Any], error: ErrorDetails) -> tuple[str, str, str]
 
 def _unknown_key(location: Sequence[int | str]) -> str:
     *parents, key = location
-    section = _SECTIONS.get(tuple(part for part in parents if isinstance(part, str)))
+    place = tuple(part for part in parents if isinstance(part, str))
+    # What an objective of any kind holds is the same; its own fields are not.
+    section = _SECTIONS.get(place) or _SECTIONS.get((*place[:1], *place[2:]))
     known = list(section.model_fields) if section else []
     near = get_close_matches(str(key), known, n=1, cutoff=0.5)
     if near:

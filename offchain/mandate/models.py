@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from fractions import Fraction
 from math import ceil
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from offchain.mandate.beliefs import Covariance, MomentumReturns, Returns
+from offchain.mandate.constraints import Constraints
 from offchain.mandate.limits import OracleFeed, SecondPrice, Sequencer, VaultLimits
-from offchain.mandate.rules import EnsembleReturns, RuleReturns
+from offchain.mandate.objectives import Objective
 from offchain.mandate.universe import (
     FULL_BPS,
     MAX_WEIGHT_BPS,
@@ -43,27 +43,6 @@ from offchain.mandate.venues import (
 
 MAX_ASSETS = 16
 MAX_LEGS = 16
-
-
-class MeanVarianceObjective(Section):
-    """Maximise expected return less risk_aversion / 2 x variance, over the horizon, less costs."""
-
-    kind: Literal["mean_variance"]
-    risk_aversion: Annotated[float, Field(gt=0, le=1000)]
-    horizon_days: Annotated[float, Field(gt=0, le=3650)]
-    covariance: Covariance
-    returns: Returns
-
-    @model_validator(mode="after")
-    def _inside(self) -> MeanVarianceObjective:
-        window = self.covariance.window_days
-        if isinstance(self.returns, MomentumReturns) and self.returns.lookback_days > window:
-            allowed = f"must be at most covariance.window_days ({window:g}), which is the history there is"
-            raise refusal("returns.lookback_days", self.returns.lookback_days, allowed)
-        if isinstance(self.returns, RuleReturns | EnsembleReturns) and self.returns.needed_days > window:
-            allowed = f"must be at least {self.returns.needed_days:g}, the days that objective.returns looks at"
-            raise refusal("covariance.window_days", window, allowed)
-        return self
 
 
 class Limits(Section):
@@ -144,7 +123,8 @@ class Mandate(Section):
     ]
     oracle: OracleTable = OracleTable()
     venues: Annotated[tuple[VenueSection, ...], BeforeValidator(as_tuple), Field(min_length=1)]
-    objective: MeanVarianceObjective
+    objective: Objective
+    constraints: Constraints = Constraints()
     limits: Limits
     fees: Fees
     execution: Execution
@@ -202,6 +182,35 @@ class Mandate(Section):
             if asset.max_weight_bps > FULL_BPS and not self.borrowable:
                 allowed = "must be at most 10000 (100 %): no venue of the mandate lends"
                 raise refusal(f"assets[{index}].max_weight_bps", asset.max_weight_bps, allowed)
+        return self
+
+    @model_validator(mode="after")
+    def _constraints(self) -> Mandate:
+        symbols = [asset.symbol for asset in self.assets]
+        for place, group in enumerate(self.constraints.groups):
+            field = f"constraints.groups[{place}]"
+            strange = next((name for name in group.assets if name not in symbols), None)
+            if strange is not None:
+                allowed = f"must be the symbol of one of the assets: {', '.join(symbols)}"
+                raise refusal(f"{field}.assets", strange, allowed)
+            members = [asset for asset in self.assets if asset.symbol in group.assets]
+            others = [asset for asset in self.assets if asset.symbol not in group.assets]
+            least = max(sum(a.min_weight_bps for a in members), FULL_BPS - sum(a.max_weight_bps for a in others))
+            most = min(sum(a.max_weight_bps for a in members), FULL_BPS - sum(a.min_weight_bps for a in others))
+            if group.max_weight_bps < least:
+                allowed = f"must be at least {least}, which the assets' own bounds make of the group {group.name}"
+                raise refusal(f"{field}.max_weight_bps", group.max_weight_bps, allowed)
+            if group.min_weight_bps > most:
+                allowed = f"must be at most {most}, which the assets' own bounds leave to the group {group.name}"
+                raise refusal(f"{field}.min_weight_bps", group.min_weight_bps, allowed)
+        if self.base.min_weight_bps + self.constraints.buffer_bps > self.base.max_weight_bps:
+            most = self.base.max_weight_bps - self.base.min_weight_bps
+            allowed = f"must be at most {most}: with {self.base_asset}'s minimum it passes the maximum"
+            raise refusal("constraints.buffer_bps", self.constraints.buffer_bps, allowed)
+        kinds = [venue.kind for venue in self.venues]
+        unlisted = next((kind for kind in self.constraints.venue_caps_bps if kind not in kinds), None)
+        if unlisted is not None:
+            raise refusal("constraints.venue_caps_bps", unlisted, f"must be one of venues: {', '.join(kinds)}")
         return self
 
     @model_validator(mode="after")

@@ -169,7 +169,7 @@ def test_every_combination_is_tried(mandate: Mandate) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("objective.risk=1", "no 'risk' there; it has kind, risk_aversion"),
+        ("objective.risk=1", "no 'risk' there; it has risk_aversion"),
         ("goal.risk_aversion=1", "the mandate has no 'goal'"),
         ("assets.SOL.max_weight_bps=1", "the mandate has no 'SOL'"),
         ("objective.risk_aversion=-1", "objective.risk_aversion"),
