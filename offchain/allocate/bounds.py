@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from offchain.allocate.errors import InfeasibleError
 from offchain.allocate.limits import FULL_BPS, ONE, settlement_state, tighter, weight_bounds
-from offchain.mandate import Mandate
+from offchain.mandate import Constraints, Group, Mandate
 from offchain.market.snapshot import BreakerState, Snapshot, VaultLimits
 
 FloatArray = NDArray[np.float64]
@@ -23,6 +23,28 @@ LOSS_SHARE = 0.75
 """Parts of what is left of the budgets that a plan may use; fills and prices differ a little."""
 _NEAR = 0.1  # of the margin: room for a weight to grow because the whole shrinks
 _TINY = 1e-7
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Band:
+    """Bounds on what a group of assets weighs together.
+
+    Attributes
+    ----------
+    name
+        As the mandate calls it.
+    members
+        Shape (n,): 1 for assets in the group, else 0.
+    lower, upper, excess_lower, excess_upper
+        As those of `Frame`.
+    """
+
+    name: str
+    members: FloatArray
+    lower: float
+    upper: float
+    excess_lower: float
+    excess_upper: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +64,8 @@ class Frame:
         Shape (n,): bounds on z.
     turnover, loss
         Fractions that may still be spent.
+    bands
+        Groups of assets that are bounded together.
     """
 
     weights: FloatArray
@@ -53,11 +77,18 @@ class Frame:
     ceiling: FloatArray
     turnover: float
     loss: float
+    bands: tuple[Band, ...] = ()
+
+    @property
+    def excess(self) -> float:
+        """How far weights and groups stand outside their limits today, added up."""
+        groups = sum(band.excess_lower + band.excess_upper for band in self.bands)
+        return float(self.excess_lower.sum() + self.excess_upper.sum()) + groups
 
     @property
     def violated(self) -> bool:
         """Whether some weight breaks its limit today."""
-        return bool(np.any(self.excess_lower > 0) or np.any(self.excess_upper > 0))
+        return self.excess > 0
 
     def standing(self, change: FloatArray) -> float:
         """Part of the worst violation that net changes leave, 1 for none removed; 0 where nothing is violated."""
@@ -69,6 +100,8 @@ class Frame:
                 [0.0],
                 (self.lower * worth - after)[below] / self.excess_lower[below],
                 (after - self.upper * worth)[above] / self.excess_upper[above],
+                *([(b.lower * worth - b.members @ after) / b.excess_lower] for b in self.bands if b.excess_lower > 0),
+                *([(b.members @ after - b.upper * worth) / b.excess_upper] for b in self.bands if b.excess_upper > 0),
             ]
         )
         return float(left.max())
@@ -108,10 +141,29 @@ def limits_in_force(snapshot: Snapshot, mandate: Mandate) -> VaultLimits:
     if sum(upper) < FULL_BPS:
         names = tuple(f"maximum weight of {s} ({high} bps)" for s, high in zip(mandate.symbols, upper, strict=True))
         raise InfeasibleError(names, f"they add up to {sum(upper)} bps, less than everything; raise one of them")
+    for group in mandate.constraints.groups:
+        _check_group(group, mandate.symbols, lower, upper)
     return limits
 
 
-def compile_frame(snapshot: Snapshot, limits: VaultLimits, traded: Sequence[bool]) -> Frame:
+def _check_group(group: Group, symbols: Sequence[str], lower: Sequence[int], upper: Sequence[int]) -> None:
+    """Raise where the assets' bounds, tightened by the chain, leave the group no weight that it may have."""
+    inside = [symbol in group.assets for symbol in symbols]
+    bounds = {True: [0, 0], False: [0, 0]}
+    for member, low, high in zip(inside, lower, upper, strict=True):
+        bounds[member][0] += low
+        bounds[member][1] += high
+    least = max(bounds[True][0], FULL_BPS - bounds[False][1])
+    most = min(bounds[True][1], FULL_BPS - bounds[False][0])
+    if group.max_weight_bps < least or group.min_weight_bps > most:
+        band = f"weight of the group {group.name} ({group.min_weight_bps} to {group.max_weight_bps} bps)"
+        names = tuple(f"{'minimum' if group.max_weight_bps < least else 'maximum'} weight of {s}" for s in group.assets)
+        raise InfeasibleError((band, *names), f"its assets weigh {least} to {most} bps together; change one of them")
+
+
+def compile_frame(
+    snapshot: Snapshot, limits: VaultLimits, traded: Sequence[bool], constraints: Constraints | None = None
+) -> Frame:
     """Compile the limits for one snapshot.
 
     Parameters
@@ -122,12 +174,16 @@ def compile_frame(snapshot: Snapshot, limits: VaultLimits, traded: Sequence[bool
         From `limits_in_force`.
     traded
         Per asset, whether any pool trades it.
+    constraints
+        The optimizer's own limits; by default none. While reducing only the buffer is kept.
     """
+    own = Constraints() if constraints is None else constraints
     vault = snapshot.vault
     reduce_only = settlement_state(vault) is BreakerState.REDUCE_ONLY
     weights = np.array(snapshot.weights)
     low_bps, high_bps = weight_bounds(limits, reduce_only)
     low, high = np.array(low_bps) / FULL_BPS, np.array(high_bps) / FULL_BPS
+    low[0] = min(low[0] + own.buffer_bps / FULL_BPS, high[0])
     lower, upper = _with_margins(low, high)
     below, above = weights < low, weights > high
     # Weights between the limit and its margin may stay where they are.
@@ -150,9 +206,24 @@ def compile_frame(snapshot: Snapshot, limits: VaultLimits, traded: Sequence[bool
         excess_upper=np.where(above & ~fixed, weights - upper, 0.0),
         floor=np.where(fixed, 0.0, -weights),
         ceiling=np.where(fixed, 0.0, np.minimum(ceiling, 1.0)),
-        turnover=_left(limits.turnover_capacity_bps, vault.turnover_level) * TURNOVER_SHARE,
+        turnover=min(
+            _left(limits.turnover_capacity_bps, vault.turnover_level) * TURNOVER_SHARE,
+            own.max_turnover_bps / FULL_BPS,
+        ),
         loss=_left(limits.loss_capacity_bps, vault.loss_level) * LOSS_SHARE,
+        bands=() if reduce_only else tuple(_band(group, snapshot, lower, upper) for group in own.groups),
     )
+
+
+def _band(group: Group, snapshot: Snapshot, lower: FloatArray, upper: FloatArray) -> Band:
+    """A group's bounds, as far as the margins of its members' own leave room for them."""
+    members = np.array([float(asset.symbol in group.assets) for asset in snapshot.assets])
+    weight = float(members @ np.array(snapshot.weights))
+    least = max(float(members @ lower), 1 - float((1 - members) @ upper))
+    most = min(float(members @ upper), 1 - float((1 - members) @ lower))
+    low = min(group.min_weight_bps / FULL_BPS, most)
+    high = max(group.max_weight_bps / FULL_BPS, least)
+    return Band(group.name, members, low, high, max(0.0, low - weight), max(0.0, weight - high))
 
 
 def _with_margins(low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:

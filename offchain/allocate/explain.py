@@ -29,6 +29,9 @@ def binding_limits(
         if frame.upper[index] < 1:
             found.append(BindingLimit(f"maximum weight of {symbol}", float(prices["upper"][index])))
         found.append(BindingLimit(f"selling only ({symbol})", float(prices["ceiling"][index])))
+    for index, band in enumerate(frame.bands):
+        found.append(BindingLimit(f"minimum weight of the group {band.name}", float(prices["band_lower"][index])))
+        found.append(BindingLimit(f"maximum weight of the group {band.name}", float(prices["band_upper"][index])))
     binding = [limit for limit in found if limit.shadow_price > _LEAST]
     return tuple(sorted(binding, key=lambda limit: (-limit.shadow_price, limit.name)))
 

@@ -5,22 +5,24 @@ The unknowns are the net changes z, in fractions of the value before, and t, the
 violations that is left standing; see `offchain.allocate.program` for the program. What is bought
 and what is sold may each be at most the turnover that is left: a limit on the sum of positive parts is
 as many linear rows as there are sets of tokens, of which only those that an answer breaks are
-added, until none is broken.
+added, until none is broken. So are the tangents of the objective's terms (`offchain.allocate.terms`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from offchain.allocate.bounds import Frame
+from offchain.allocate.errors import SolverError
 from offchain.allocate.outer import approximate_target
 from offchain.allocate.program import Answer, Objective
 from offchain.allocate.solution import Program, Solution, optimise
 from offchain.allocate.target import Target
+from offchain.allocate.terms import Term
 from offchain.route.pool import Pool
 
 FloatArray = NDArray[np.float64]
@@ -32,6 +34,9 @@ ACCEPTED = 1e-6
 _FARTHEST = 3.0  # relative price of a token that no path leads to
 _NOTHING = 1e-8
 _SETS = 40
+_ROUNDS = 120
+_TRUE = 2e-7
+"""Utility by which an answer may overstate the terms."""
 
 
 def best_target(
@@ -60,23 +65,34 @@ def best_target(
     table = build_table([pool.curve() for pool in pools], [pool.tokens for pool in pools], unit_values)
     program, names = state(frame, objective)
     found = optimise(program, table)
-    idle = objective.value(frame.weights)
     if not _proven(found, objective):
+        if objective.terms or frame.bands:
+            raise SolverError(
+                f"the program's answer is {found.gap:.1e} from its bound and breaks a limit by {found.violation:.1e}; "
+                "are scenarios, covariance and constraints of a sensible size?"
+            )
         return approximate_target(pools, unit_values, frame, objective, enough)
-    for _ in range(_SETS):
-        broken = _broken_turnover(found.x[: len(frame.weights)], frame.turnover, program)
-        if not len(broken):
+    best = _Best(frame, objective)
+    best.see(found)
+    for _ in range(_ROUNDS if objective.terms else _SETS):
+        if best.bound <= enough:
             break
+        broken = _broken_turnover(found.x[: len(frame.weights)], frame.turnover, program)
+        missing = best.missing_tangents(found)
+        if not broken and not missing:
+            break
+        added = [*broken, *missing]
         narrower = replace(
             program,
-            rows=np.concatenate([program.rows, broken]),
-            rooms=np.concatenate([program.rooms, np.full(len(broken), frame.turnover)]),
+            rows=np.concatenate([program.rows, [row.slopes for row in added]]),
+            rooms=np.concatenate([program.rooms, [row.room for row in added]]),
         )
         other = optimise(narrower, table, found)
         if not _proven(other, objective):
             break
-        program, found = narrower, other
-    target = _target(found, program, names, frame, idle, enough)
+        program, found, names = narrower, other, (*names, *((row.name, -1) for row in added))
+        best.see(found)
+    target = _target(found, program, names, frame, best.bound, enough)
     count = len(frame.weights)
     overspent = frame.spent(found.x[:count])
     if target.change is None or overspent <= 1 + 100 * SLACK:
@@ -84,12 +100,68 @@ def best_target(
     # Gains that the vault may not take within its turnover have no price; what pools allow they allow in part.
     # Turnover is worth at least what it brings on average.
     needed = overspent * frame.turnover if frame.turnover > 0 else float(np.maximum(found.x[:count], 0.0).sum())
-    gained = found.value + objective.penalty * frame.violated
+    idle = objective.value(frame.weights) - objective.penalty * frame.violated
+    gained = best.bound - idle
     prices = target.answer.shadow_prices | {"turnover": np.array([max(0.0, gained) / needed])}
     answer = replace(target.answer, shadow_prices=prices)
     if frame.turnover <= 0:
-        return replace(target, change=None, bound=idle - objective.penalty * frame.violated, answer=answer)
+        return replace(target, change=None, bound=idle, answer=answer)
     return replace(target, change=target.change / overspent, answer=answer)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Row:
+    """slopes @ x <= room, and which limit it belongs to."""
+
+    name: str
+    slopes: FloatArray
+    room: float
+
+
+class _Best:
+    """The lowest bound seen, and what an answer's own entries for the terms overstate."""
+
+    def __init__(self, frame: Frame, objective: Objective) -> None:
+        self.frame, self.objective = frame, objective
+        self.bound = np.inf
+        self._first = len(frame.weights) + int(frame.violated)
+        self._constant = objective.quadratic(frame.weights)
+
+    def see(self, found: Solution) -> None:
+        """Every program in the course of the search is a relaxation of the true one."""
+        self.bound = min(self.bound, self._constant + found.bound)
+
+    def missing_tangents(self, found: Solution) -> list[_Row]:
+        """Tangents where an answer counts more than a term is worth there; none when that is within `_TRUE`."""
+        if not self.objective.terms:
+            return []
+        count = len(self.frame.weights)
+        after = self.frame.weights + found.x[:count]
+        rows: list[_Row] = []
+        place, overstated = self._first, 0.0
+        for term in self.objective.terms:
+            claimed = found.x[place : place + term.pieces]
+            more = np.maximum(claimed - term.values(after), 0.0)
+            overstated += float(more.sum())
+            rows += [
+                row
+                for piece, row in enumerate(tangents(term, after, self.frame.weights, place, len(found.x)))
+                if more[piece] > _TRUE / (10 * term.pieces)
+            ]
+            place += term.pieces
+        return rows if overstated > _TRUE else []
+
+
+def tangents(term: Term, at: FloatArray, weights: FloatArray, place: int, size: int) -> list[_Row]:
+    """Rows that keep a term's entries, from `place` on, below its tangents at holdings."""
+    slopes, offsets = term.tangents(at)
+    rows = []
+    for piece in range(term.pieces):
+        row = np.zeros(size)
+        row[: len(weights)] = -slopes[piece]
+        row[place + piece] = 1.0
+        rows.append(_Row("tangent", row, float(offsets[piece] + slopes[piece] @ weights)))
+    return rows
 
 
 def _proven(found: Solution, objective: Objective) -> bool:
@@ -97,34 +169,47 @@ def _proven(found: Solution, objective: Objective) -> bool:
 
 
 def state(frame: Frame, objective: Objective) -> tuple[Program, tuple[tuple[str, int], ...]]:
-    """The program without its turnover limit, and what each of its rows is: (limit, asset)."""
+    """The program without its turnover limit, and what each of its rows is: (limit, asset or group)."""
     count = len(frame.weights)
-    size = count + int(frame.violated)
+    first = count + int(frame.violated)
+    size = first + sum(term.pieces for term in objective.terms)
     gram = np.zeros((size, size))
     gram[:count, :count] = objective.factor @ objective.factor.T
-    linear = np.full(size, -objective.penalty)
+    linear = np.ones(size)
+    linear[count:first] = -objective.penalty
     linear[:count] = objective.linear - gram[:count, :count] @ frame.weights
     lower, upper = np.zeros(size), np.ones(size)
     lower[:count], upper[:count] = frame.floor, frame.ceiling
+    rows = [_Row("loss", _row(size, count, -1.0), frame.loss)]
     names: list[tuple[str, int]] = [("loss", -1)]
-    rows, rooms = [_row(size, count, -1.0)], [frame.loss]
-    for asset in range(count):
+
+    def bounded(kind: str, index: int, members: FloatArray, limit: float, excess: float, sign: float) -> None:
+        """Add the row sign * (what the members weigh - limit * the whole) <= excess * t."""
+        row = _row(size, count, -sign * limit)
+        row[:count] += sign * members
+        row[count:first] = -excess
+        rows.append(_Row(kind, row, sign * (limit - float(members @ frame.weights))))
+        names.append((kind, index))
+
+    for asset, members in enumerate(np.eye(count)):
         if frame.lower[asset] > 0:
-            row = _row(size, count, frame.lower[asset])
-            row[asset] -= 1.0
-            row[count:] = -frame.excess_lower[asset]
-            rows.append(row)
-            rooms.append(frame.weights[asset] - frame.lower[asset])
-            names.append(("lower", asset))
+            bounded("lower", asset, members, float(frame.lower[asset]), float(frame.excess_lower[asset]), -1.0)
         if frame.upper[asset] < 1:
-            row = _row(size, count, -frame.upper[asset])
-            row[asset] += 1.0
-            row[count:] = -frame.excess_upper[asset]
-            rows.append(row)
-            rooms.append(frame.upper[asset] - frame.weights[asset])
-            names.append(("upper", asset))
-    program = Program(np.zeros(count), linear, gram, lower, upper, np.array(rows), np.array(rooms), SLACK)
-    return program, tuple(names)
+            bounded("upper", asset, members, float(frame.upper[asset]), float(frame.excess_upper[asset]), 1.0)
+    for index, band in enumerate(frame.bands):
+        if band.lower > 0:
+            bounded("band_lower", index, band.members, band.lower, band.excess_lower, -1.0)
+        if band.upper < 1:
+            bounded("band_upper", index, band.members, band.upper, band.excess_upper, 1.0)
+    place = first
+    for term in objective.terms:
+        lower[place : place + term.pieces], upper[place : place + term.pieces] = -term.most, term.most
+        added = tangents(term, frame.weights, frame.weights, place, size)
+        rows += added
+        names += [(row.name, -1) for row in added]
+        place += term.pieces
+    slopes, rooms = np.array([row.slopes for row in rows]), np.array([row.room for row in rows])
+    return Program(np.zeros(count), linear, gram, lower, upper, slopes, rooms, SLACK), tuple(names)
 
 
 def _row(size: int, count: int, value: float) -> FloatArray:
@@ -134,8 +219,8 @@ def _row(size: int, count: int, value: float) -> FloatArray:
     return row
 
 
-def _broken_turnover(change: FloatArray, turnover: float, program: Program) -> FloatArray:
-    """Rows, shape (k, N), for the sets of tokens whose purchases or sales are too much together."""
+def _broken_turnover(change: FloatArray, turnover: float, program: Program) -> list[_Row]:
+    """Rows for the sets of tokens whose purchases or sales are too much together."""
     found = []
     for sign in (1.0, -1.0):
         part = np.maximum(sign * change, 0.0)
@@ -143,15 +228,14 @@ def _broken_turnover(change: FloatArray, turnover: float, program: Program) -> F
             row = np.zeros(len(program.linear))
             row[: len(change)] = sign * (part > _NOTHING)
             if not (program.rows == row).all(axis=1).any():
-                found.append(row)
-    return np.array(found).reshape(len(found), len(program.linear))
+                found.append(_Row("turnover", row, turnover))
+    return found
 
 
 def _target(
-    found: Solution, program: Program, names: tuple[tuple[str, int], ...], frame: Frame, idle: float, enough: float
+    found: Solution, program: Program, names: tuple[tuple[str, int], ...], frame: Frame, bound: float, enough: float
 ) -> Target:
     count = len(frame.weights)
-    bound = idle + found.bound
     answer = Answer(
         change=found.x[:count],
         standing=float(found.x[count]) if frame.violated else 0.0,
@@ -172,9 +256,12 @@ def _shadow_prices(
 ) -> dict[str, FloatArray]:
     """Worth of relaxing each limit by one unit of weight."""
     count = len(frame.weights)
-    prices = {"lower": np.zeros(count), "upper": np.zeros(count), "loss": np.zeros(1)}
-    for (limit, asset), worth in zip(names, found.worth.tolist(), strict=False):
-        prices[limit][max(asset, 0)] += worth
+    groups = len(frame.bands)
+    prices = {"lower": np.zeros(count), "upper": np.zeros(count), "loss": np.zeros(1), "turnover": np.zeros(1)}
+    prices |= {"band_lower": np.zeros(groups), "band_upper": np.zeros(groups)}
+    for (limit, index), worth in zip(names, found.worth.tolist(), strict=True):
+        if limit in prices:
+            prices[limit][max(index, 0)] += worth
     pull = program.linear - program.gram @ found.x - found.worth @ program.rows
     slope = pull[:count] - found.prices
     fixed = frame.floor == frame.ceiling
@@ -182,5 +269,4 @@ def _shadow_prices(
     slope[fixed] = np.abs(pull[:count][fixed] - found.prices[0])
     at_ceiling = fixed | (found.x[:count] >= frame.ceiling - 10 * SLACK)
     prices["ceiling"] = np.where(at_ceiling, np.maximum(slope, 0.0), 0.0)
-    prices["turnover"] = np.array([found.worth[len(names) :].sum()])
     return prices

@@ -132,7 +132,7 @@ def _ask(
     stiffness = np.full(len(change), STIFFNESS)
     stiffness[0] = 0.0
     scale = 1.0
-    while True:
+    while True:  # ends at the latest when the scale is too small
         try:
             flow = solve_flow(pools, Demand(unit_values, change * scale, worth, stiffness))
         except RouteNotFoundError:

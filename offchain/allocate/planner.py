@@ -14,16 +14,18 @@ from offchain.allocate.bounds import Frame, compile_frame, limits_in_force
 from offchain.allocate.errors import MismatchError
 from offchain.allocate.explain import BUDGETS, binding_limits, in_words
 from offchain.allocate.joint import best_target
-from offchain.allocate.limits import Refusal, refusals, settlement_state
-from offchain.allocate.objective import REPAIR_WORTH, mean_variance, reducing
+from offchain.allocate.limits import FULL_BPS, Refusal, refusals, settlement_state
+from offchain.allocate.objective import REPAIR_WORTH, mandated, mean_variance, reducing
 from offchain.allocate.plan import Plan, PlanReason
 from offchain.allocate.program import Objective
 from offchain.allocate.realise import Realised, realise
+from offchain.allocate.sharpe import best_ratio
 from offchain.allocate.target import Target
+from offchain.allocate.terms import VolatilityCost
 from offchain.forecast.forecast import Forecast
-from offchain.mandate import Mandate
+from offchain.mandate import Mandate, MaximumSharpeObjective
 from offchain.market.snapshot import BreakerState, Snapshot, VaultLimits
-from offchain.route.errors import RouteError
+from offchain.route.errors import RouteError, RouteNotFoundError
 from offchain.route.gas import LEG_GAS, SETTLE_GAS, GasPrice, gas_price
 from offchain.route.leg import Venue
 from offchain.route.pool import Pool, pool_from_state
@@ -125,7 +127,7 @@ class _Planner:
 
     @cached_property
     def frame(self) -> Frame:
-        return compile_frame(self.snapshot, self.limits, self.traded)
+        return compile_frame(self.snapshot, self.limits, self.traded, self.mandate.constraints)
 
     @cached_property
     def gas(self) -> GasPrice:
@@ -155,12 +157,27 @@ class _Planner:
     def objective(self) -> Objective:
         """What this plan is judged by."""
         chosen = reducing(self._preferences) if self.reducing else self._preferences
-        excess = float(self.frame.excess_lower.sum() + self.frame.excess_upper.sum())
-        return replace(chosen.repriced(self.fair_prices), penalty=REPAIR_WORTH * excess)
+        return replace(chosen.repriced(self.fair_prices), penalty=REPAIR_WORTH * self.frame.excess)
 
     @cached_property
     def _preferences(self) -> Objective:
-        return mean_variance(self.forecast, self.mandate.objective.risk_aversion)
+        """At the oracle's prices."""
+        wanted = mandated(self.forecast, self.mandate)
+        if self.reducing:
+            return replace(mean_variance(self.forecast, self.mandate.objective.risk_aversion), terms=())
+        if not isinstance(self.mandate.objective, MaximumSharpeObjective):
+            return wanted
+        root = mean_variance(self.forecast, 1.0).factor
+        priced = replace(wanted.repriced(self.fair_prices), penalty=REPAIR_WORTH * self.frame.excess)
+        ratio = best_ratio(
+            self.pools,
+            self.unit_values,
+            self.frame,
+            priced,
+            float(self.fair_prices @ self.frame.weights),
+            self.fair_prices[:, None] * root,
+        )
+        return replace(wanted, terms=(VolatilityCost(root, ratio),))
 
     @property
     def reducing(self) -> bool:
@@ -199,7 +216,7 @@ class _Planner:
         refused: Sequence[Refusal] = ()
         for part in _BACK_OFF:
             try:
-                realised = realise(self.snapshot, self.pools, target, part, self.gas, self.mandate, self.reducing)
+                realised = self._route(target, part)
             except RouteError as error:
                 failure = error
                 continue
@@ -211,11 +228,37 @@ class _Planner:
             raise failure
         return None, refused
 
+    def _route(self, target: Target, part: float) -> Realised:
+        """Legs for a part of the target that keep to the caps on venues.
+
+        Where too much goes through one, its pool that trades least is left out, and what that leaves is routed anew.
+        """
+        pools = list(self.pools)
+        for _ in range(len(pools)):
+            realised = realise(self.snapshot, pools, target, part, self.gas, self.mandate, self.reducing)
+            left_out = self._beyond_cap(realised)
+            if left_out is None:
+                return realised
+            pools = [pool for pool in pools if pool.address != left_out]
+        raise RouteNotFoundError(0, "no venue may trade any of it; raise constraints.venue_caps_bps")
+
+    def _beyond_cap(self, realised: Realised) -> str | None:
+        """The pool that trades least at a venue that trades too much."""
+        for kind, cap_bps in self.mandate.constraints.venue_caps_bps.items():
+            traded: dict[str, float] = {}
+            for leg in realised.legs:
+                if leg.venue.name.lower() == kind:
+                    value = leg.amount_in * self.unit_values[leg.token_in]
+                    traded[leg.pool] = traded.get(leg.pool, 0.0) + float(value)
+            if sum(traded.values()) > cap_bps / FULL_BPS:
+                return min(traded, key=lambda pool: (traded[pool], pool))
+        return None
+
     def _without_small_trades(self, target: Target, realised: Realised) -> tuple[Target, Realised]:
         """Leave assets alone whose trade does not pay for its gas, the smallest first."""
         frame_now = self.frame
         small = _SMALL * min(LEG_GAS.values()) * self.gas.usd / self.value_usd
-        while True:
+        for _ in range(len(self.snapshot.assets)):
             assert target.change is not None
             sizes = {
                 index: size for index, size in enumerate(np.abs(target.change).tolist()) if index and 0 < size < small
@@ -229,6 +272,7 @@ class _Planner:
             if other_realised is None or self._score(other_realised) < self._score(realised):
                 return target, realised
             target, realised = replace(other, bound=target.bound, answer=target.answer), other_realised
+        return target, realised
 
     def _score(self, realised: Realised) -> float:
         after = self._fractions(realised.holdings)

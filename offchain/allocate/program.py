@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from offchain.allocate.bounds import Frame
 from offchain.allocate.errors import SolverError
+from offchain.allocate.terms import Repriced, Term
 
 FloatArray = NDArray[np.float64]
 
@@ -45,20 +46,28 @@ class Objective:
         Shape (n, n): F with F F' = risk aversion * covariance * T.
     penalty
         Worth of removing all of today's violations.
+    terms
+        What else is added; not quadratic.
     """
 
     linear: FloatArray
     factor: FloatArray
     penalty: float = 0.0
+    terms: tuple[Term, ...] = ()
 
     def value(self, holdings: FloatArray) -> float:
         """Utility of holdings in fractions of the value before, without the penalty."""
+        return self.quadratic(holdings) + sum(float(term.values(holdings).sum()) for term in self.terms)
+
+    def quadratic(self, holdings: FloatArray) -> float:
+        """The same without the terms."""
         risk = self.factor.T @ holdings
         return float(self.linear @ holdings - risk @ risk / 2)
 
     def repriced(self, prices: FloatArray) -> Objective:
         """The same for holdings counted at prices, shape (n,), relative to the reference prices."""
-        return replace(self, linear=self.linear * prices, factor=prices[:, None] * self.factor)
+        terms = tuple(Repriced(term, prices) for term in self.terms)
+        return replace(self, linear=self.linear * prices, factor=prices[:, None] * self.factor, terms=terms)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,8 @@ class Forecast:
         Shape (n, n), per year of 365 days, positive semidefinite.
     model_hash
         0x-prefixed keccak256 of the forecast's canonical encoding; an order carries it.
+    scenarios
+        Shape (s, n): returns over the horizon, equally likely; None where the objective looks at none.
     """
 
     symbols: tuple[str, ...]
@@ -34,3 +36,4 @@ class Forecast:
     expected_returns: FloatArray
     covariance: FloatArray
     model_hash: str
+    scenarios: FloatArray | None = None

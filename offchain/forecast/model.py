@@ -14,7 +14,7 @@ from offchain.forecast.errors import ForecastError
 from offchain.forecast.expected import expected_returns, implied_returns
 from offchain.forecast.forecast import Forecast
 from offchain.forecast.returns import simple_returns
-from offchain.mandate import EnsembleReturns, Mandate, RuleReturns
+from offchain.mandate import CvarObjective, EnsembleReturns, Mandate, RuleReturns
 from offchain.market.history import PriceHistory
 from offchain.market.snapshot import Snapshot
 
@@ -24,6 +24,7 @@ IntArray = NDArray[np.int64]
 YEAR_SECONDS = 365 * 86_400
 MIN_RETURNS = 30
 """Fewest returns a covariance is estimated from, besides two for each asset."""
+MAX_SCENARIOS = 2_000
 
 
 def make_forecast(snapshot: Snapshot, history: PriceHistory, mandate: Mandate) -> Forecast:
@@ -58,26 +59,60 @@ def make_forecast(snapshot: Snapshot, history: PriceHistory, mandate: Mandate) -
             mandate.symbols,
             rows_per_year,
         )
+    scenarios = None
+    if isinstance(objective, CvarObjective):
+        scenarios = horizon_scenarios(returns, expected, rows_per_year, objective.horizon_days)
     return Forecast(
         symbols=history.symbols,
         horizon_days=objective.horizon_days,
         expected_returns=expected,
         covariance=covariance,
-        model_hash=model_hash(history.symbols, objective.horizon_days, expected, covariance),
+        model_hash=model_hash(history.symbols, objective.horizon_days, expected, covariance, scenarios),
+        scenarios=scenarios,
     )
 
 
+def horizon_scenarios(
+    returns: FloatArray, expected: FloatArray, rows_per_year: float, horizon_days: float
+) -> FloatArray:
+    """What happened in the window, as what may happen over the horizon.
+
+    Returns about their mean, scaled by the square root of time, about the expected return.
+
+    Parameters
+    ----------
+    returns
+        Shape (T, n), simple, one a row of the history.
+    expected
+        Shape (n,), per year.
+
+    Returns
+    -------
+    FloatArray
+        Shape (s, n): the last `MAX_SCENARIOS` rows at most; nothing loses more than everything.
+    """
+    years = horizon_days / 365
+    about = (returns - returns.mean(axis=0))[-MAX_SCENARIOS:] * np.sqrt(years * rows_per_year)
+    scenarios: FloatArray = np.maximum(expected * years + about, -1.0)
+    return scenarios
+
+
 def model_hash(
-    symbols: tuple[str, ...], horizon_days: float, expected_returns: FloatArray, covariance: FloatArray
+    symbols: tuple[str, ...],
+    horizon_days: float,
+    expected_returns: FloatArray,
+    covariance: FloatArray,
+    scenarios: FloatArray | None = None,
 ) -> str:
     """0x-prefixed keccak256 of a forecast's canonical encoding.
 
     The encoding is the JSON list ``["plimsoll forecast 1", [symbol, …]]`` in UTF-8 without
-    spaces, followed by horizon, expected returns and covariance (row by row) as
-    little-endian doubles.
+    spaces, followed by horizon, expected returns, covariance and scenarios (row by row), if
+    there are any, as little-endian doubles.
     """
     head = json.dumps(["plimsoll forecast 1", list(symbols)], separators=(",", ":")).encode()
-    numbers = np.concatenate([[horizon_days], expected_returns, covariance.ravel()])
+    tail = np.zeros(0) if scenarios is None else scenarios.ravel()
+    numbers = np.concatenate([[horizon_days], expected_returns, covariance.ravel(), tail])
     return "0x" + keccak(head + numbers.astype("<f8").tobytes()).hex()
 
 

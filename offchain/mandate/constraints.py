@@ -40,7 +40,7 @@ class Constraints(Section):
     buffer_bps
         Base asset held for redemptions, on top of its minimum weight.
     venue_caps_bps
-        By kind of venue: most that one plan trades through it, of value.
+        By kind of venue: most that one plan sells through it, of value. Its smallest trades move elsewhere first.
     """
 
     groups: Annotated[tuple[Group, ...], BeforeValidator(as_tuple), Field(max_length=16)] = ()

@@ -36,6 +36,7 @@ _ROUNDS = 60
 _LONGEST_STEP = 0.2  # in log price
 _FARTHEST = 3.0  # log price from the asker's own: nobody means a price twenty times off
 _IDLE_WEIGHT = 1e-6
+_RIDGES, _CUTS = 60, 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +165,8 @@ class _Search:
         matrix, target = hessian[np.ix_(free, free)], -(point.prices * point.excess)[free]
         # Prices that move together are nearly free to do so: hold back that direction, not the others.
         ridge = 1e-9 * float(np.max(point.curvature, initial=0.0)) + 1e-12
-        while True:
+        part = np.zeros(len(free))
+        for _ in range(_RIDGES):
             part = np.linalg.solve(matrix + ridge * np.eye(len(free)), target)
             if np.max(np.abs(part), initial=0.0) <= _LONGEST_STEP:
                 break
@@ -185,7 +187,9 @@ class _Search:
         point = self._evaluate(logs + step)
         here = slope(point)
         high, high_slope = length, here
-        while here > enough or (here < -enough and length < 1.0):
+        for _ in range(_CUTS):
+            if not (here > enough or (here < -enough and length < 1.0)):
+                break
             if here > 0:
                 high, high_slope = length, here
             else:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offchain.allocate.errors import ProblemInvalidError, SolverError
+from offchain.allocate.terms import expected_shortfall
 
 FloatArray = NDArray[np.float64]
 
@@ -94,14 +95,7 @@ class Shortfall:
 
     def cut(self, x: FloatArray) -> tuple[float, FloatArray]:
         """CVaR at x and its subgradient, shape (n,)."""
-        losses = -(self.scenarios @ x)
-        tail = (1 - self.level) * len(losses)
-        whole = min(int(np.ceil(tail)), len(losses))
-        worst = np.argpartition(losses, len(losses) - whole)[len(losses) - whole :]
-        weights = np.ones(whole)
-        weights[int(np.argmin(losses[worst]))] -= whole - tail
-        weights /= tail
-        return float(weights @ losses[worst]), -(weights @ self.scenarios[worst])
+        return expected_shortfall(self.scenarios, self.level, x)
 
     def value(self, x: FloatArray) -> float:
         """What is minimised."""

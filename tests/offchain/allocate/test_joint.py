@@ -12,55 +12,18 @@ from offchain.allocate.joint import best_target
 from offchain.allocate.objective import mean_variance
 from offchain.allocate.outer import GAP, approximate_target
 from offchain.allocate.program import Objective
-from offchain.market.snapshot import BreakerState, Snapshot
+from offchain.market.snapshot import BreakerState
 from offchain.route.pool import Pool, pools_from_states
 from offchain.route.rates import arbitrage, marginal_rates, market_prices
-
-CONSTANT_PRODUCT = tuple(
-    (token0, token1, 0, depth)
-    for token0, token1, depth in (
-        (0, 1, 6e6),
-        (0, 1, 1e6),
-        (2, 1, 3e6),
-        (2, 0, 1e6),
-        (4, 1, 4e6),
-        (3, 1, 5e5),
-        (3, 0, 3e5),
-    )
-)
-
-
-def _units(snapshot: Snapshot) -> np.ndarray:
-    return np.array([asset.price / 1e18 / snapshot.value for asset in snapshot.assets])
+from tests.support.programs import CONSTANT_PRODUCT, solve_with_pools, unit_values
 
 
 def _reference(pools: tuple[Pool, ...], units: np.ndarray, limits: Frame, objective: Objective) -> float:
     """The same program with the pools inside, in cvxpy."""
-    count = len(units)
-    paid, given = cp.Variable((len(pools), 2), nonneg=True), cp.Variable((len(pools), 2), nonneg=True)
-    change: Any = 0
-    constraints = []
-    for k, pool in enumerate(pools):
-        ends = [pool.token0, pool.token1]
-        reserves = np.array([pool.reserve0, pool.reserve1]) * units[ends]  # type: ignore[attr-defined]
-        after = cp.multiply(1 / reserves, reserves + 0.997 * given[k] - paid[k])
-        constraints.append(cp.geo_mean(after) >= 1)
-        basis = np.zeros((count, 2))
-        basis[ends, [0, 1]] = 1
-        change += basis @ (paid[k] - given[k])
-    holdings = limits.weights + change
-    worth = 1 + cp.sum(change)
-    constraints += [
-        holdings >= cp.multiply(limits.lower, worth),
-        holdings <= cp.multiply(limits.upper, worth),
-        cp.sum(cp.pos(change)) <= limits.turnover,
-        cp.sum(cp.neg(change)) <= limits.turnover,
-        -cp.sum(change) <= limits.loss,
-    ]
-    utility = objective.linear @ holdings - cp.sum_squares(objective.factor.T @ holdings) / 2
-    problem = cp.Problem(cp.Maximize(utility), constraints)
-    problem.solve(solver=cp.CLARABEL)
-    return float(problem.value)
+    value, _ = solve_with_pools(
+        pools, units, limits, lambda w: objective.linear @ w - cp.sum_squares(objective.factor.T @ w) / 2
+    )
+    return value
 
 
 @pytest.mark.filterwarnings("ignore:Solution may be inaccurate")
@@ -75,7 +38,7 @@ def test_it_finds_the_optimum_of_the_program_with_the_pools_inside(make_vaults: 
         if limits.violated:
             continue
         limits = replace(limits, turnover=limits.turnover * random.choice((1, 0.05)))
-        pools, units = pools_from_states(snapshot.pools), _units(snapshot)
+        pools, units = pools_from_states(snapshot.pools), unit_values(snapshot)
         best = _reference(pools, units, limits, objective)
         for search, off in ((best_target, 2e-7), (approximate_target, 2 * GAP)):
             target = search(pools, units, limits, objective, -np.inf)
@@ -96,7 +59,7 @@ def test_kernels_and_outer_approximation_agree_on_any_vault(vaults: Any, mandate
         snapshot = vaults.random_snapshot(seed, **state)
         limits = compile_frame(snapshot, mandate.vault_limits, (True,) * 5)
         judged = replace(objective, penalty=float(limits.excess_lower.sum() + limits.excess_upper.sum()))
-        pools, units = pools_from_states(snapshot.pools), _units(snapshot)
+        pools, units = pools_from_states(snapshot.pools), unit_values(snapshot)
         fast, slow = (search(pools, units, limits, judged, -np.inf) for search in (best_target, approximate_target))
         assert fast.change is not None
         assert limits.spent(fast.change) < 1 + 1e-5
@@ -115,7 +78,7 @@ def test_the_bound_ends_the_search_where_nothing_can_pay(vaults: Any, mandate: A
     objective = mean_variance(vaults.forecast(), mandate.objective.risk_aversion)
     limits = compile_frame(snapshot, mandate.vault_limits, (True,) * 5)
     idle = objective.value(limits.weights)
-    target = best_target(pools_from_states(snapshot.pools), _units(snapshot), limits, objective, idle + 1e-5)
+    target = best_target(pools_from_states(snapshot.pools), unit_values(snapshot), limits, objective, idle + 1e-5)
     assert target.change is None
     assert idle - 1e-9 <= target.bound <= idle + 1e-5
 
@@ -123,7 +86,7 @@ def test_the_bound_ends_the_search_where_nothing_can_pay(vaults: Any, mandate: A
 def test_the_pools_never_give_more_than_a_cut_allows(vaults: Any) -> None:
     random = Random(5)
     snapshot = vaults.snapshot(seed=4)
-    pools, units = pools_from_states(snapshot.pools), _units(snapshot)
+    pools, units = pools_from_states(snapshot.pools), unit_values(snapshot)
     for _ in range(100):
         prices = np.exp([random.gauss(0, 0.01) for _ in range(5)])
         room = arbitrage(pools, units, prices)
@@ -138,7 +101,7 @@ def test_the_pools_never_give_more_than_a_cut_allows(vaults: Any) -> None:
 
 def test_marginal_rates_follow_the_best_path(vaults: Any) -> None:
     snapshot = vaults.snapshot()
-    rates = marginal_rates(pools_from_states(snapshot.pools), _units(snapshot))
+    rates = marginal_rates(pools_from_states(snapshot.pools), unit_values(snapshot))
     assert rates[0, 1] == pytest.approx(0.9995, abs=1e-9)
     assert rates[0, 4] == pytest.approx(0.9995 * 0.9999, abs=1e-6)
     assert rates[3, 4] == pytest.approx(0.997 * 0.9999, abs=1e-6)
@@ -147,12 +110,14 @@ def test_marginal_rates_follow_the_best_path(vaults: Any) -> None:
 
 def test_market_prices_are_the_deep_pools(make_vaults: Any, mandate: Any) -> None:
     vaults = make_vaults(mandate)
-    assert market_prices(pools_from_states(vaults.snapshot().pools), _units(vaults.snapshot())) == pytest.approx(1.0)
+    assert market_prices(pools_from_states(vaults.snapshot().pools), unit_values(vaults.snapshot())) == pytest.approx(
+        1.0
+    )
     vaults.usd = (1.0, 3030.0, 60000.0, 15.0, 3500.0)
     moved = vaults.snapshot().pools
     vaults.usd = (1.0, 3000.0, 60000.0, 15.0, 3500.0)
-    prices = market_prices(pools_from_states(moved), _units(vaults.snapshot()))
+    prices = market_prices(pools_from_states(moved), unit_values(vaults.snapshot()))
     assert prices == pytest.approx([1, 1.01, 1, 1, 1], abs=1e-6)
     # One shallow pool that thinks otherwise does not count for much.
     mixed = (*moved[:-1], vaults.snapshot(seed=9, mispricing=0.02).pools[-1])
-    assert market_prices(pools_from_states(mixed), _units(vaults.snapshot())) == pytest.approx(prices, abs=8e-3)
+    assert market_prices(pools_from_states(mixed), unit_values(vaults.snapshot())) == pytest.approx(prices, abs=8e-3)
