@@ -90,6 +90,21 @@ class Books:
         self._post(changes)
         self.row.carry += self.worth(changes)
 
+    def owe(self, changes: Sequence[int]) -> None:
+        """Interest falls due; changes of the exposure."""
+        self._post(changes)
+        self.row.borrow -= self.worth(changes)
+
+    def swap(self, changes: Sequence[int]) -> None:
+        """Collateral and debt are exchanged by the account's own rules; what it cost is booked as fees."""
+        self._post(changes)
+        self.row.fees -= self.worth(changes)
+
+    def seize(self, changes: Sequence[int]) -> None:
+        """Liquidators repay and take; changes of the exposure."""
+        self._post(changes)
+        self.row.penalty -= self.worth(changes)
+
     def trade(
         self, legs: Sequence[Leg], amounts_in: Sequence[int], amounts_out: Sequence[int], costs: Sequence[LegCost]
     ) -> None:

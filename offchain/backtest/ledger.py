@@ -29,6 +29,8 @@ class Ledger:
         Base units, an asset each; asset 0 is the base asset.
     supply
         Share base units, without the virtual ones.
+    supplied, owed
+        Base units at a lending market, an asset each; empty without an account there.
     loss_level, turnover_level
         Fractions at 1e18 in the buckets at `levels_at`, Unix seconds.
     """
@@ -46,6 +48,8 @@ class Ledger:
     loss_level: int = 0
     turnover_level: int = 0
     levels_at: int = 0
+    supplied: tuple[int, ...] = ()
+    owed: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, snapshot: Snapshot) -> Ledger:
@@ -79,9 +83,17 @@ class Ledger:
         """Base units behind the virtual shares."""
         return int(10 ** max(self.base_decimals, 12) // 10**12)
 
+    @property
+    def exposure(self) -> tuple[int, ...]:
+        """Base units of the wallet and the lending account together, an asset each; negative for a net debt."""
+        if not self.supplied:
+            return self.holdings
+        parts = zip(self.holdings, self.supplied, self.owed, strict=True)
+        return tuple(held + supplied - owed for held, supplied, owed in parts)
+
     def worth(self, prices: Sequence[int]) -> int:
-        """USD at 18 decimals, each asset rounded down."""
-        return sum(values(self.holdings, prices))
+        """USD at 18 decimals, each asset rounded down and each debt up."""
+        return sum(values(self.holdings, prices)) + self._account_worth(prices)
 
     def per_share(self, worth: int, base_price: int) -> int:
         """USD at 18 decimals per 10**18 share units, rounded down."""
@@ -159,7 +171,7 @@ class Ledger:
         return ledger._observed(ledger.per_share(worth, prices[0])), shares
 
     def redeem(self, shares: int, prices: Sequence[int]) -> tuple[Ledger, int]:
-        """Burn shares for base units held, less the exit fee; the vault afterwards and the base units.
+        """Burn shares for base units in the wallet, less the exit fee; the vault afterwards and the base units.
 
         Raises
         ------
@@ -181,7 +193,10 @@ class Ledger:
         return ledger._observed(ledger.per_share(worth, prices[0])), assets
 
     def redeem_in_kind(self, shares: int) -> tuple[Ledger, tuple[int, ...]]:
-        """Burn shares for their part of every token, less the exit fee; asks no oracle and no breaker."""
+        """Burn shares for their part of every token, less the exit fee; asks no oracle and no breaker.
+
+        Of a lending account the leaver takes the collateral and brings the debt: his amounts may be negative.
+        """
         if shares <= 0:
             raise Refused("vault: zero shares")
         if shares > self.supply:
@@ -190,7 +205,19 @@ class Ledger:
         whole = self.supply + self.virtual_shares
         amounts = tuple(held * kept // whole for held in self.holdings)
         holdings = tuple(held - amount for held, amount in zip(self.holdings, amounts, strict=True))
-        return replace(self, holdings=holdings, supply=self.supply - shares), amounts
+        ledger = replace(self, holdings=holdings, supply=self.supply - shares)
+        if not self.supplied:
+            return ledger, amounts
+        # Collateral rounds down and debt up: those who stay are no less healthy.
+        taken = tuple(one * kept // whole for one in self.supplied)
+        brought = tuple(min(one, -(-one * kept // whole)) for one in self.owed)
+        ledger = replace(
+            ledger,
+            supplied=tuple(one - part for one, part in zip(self.supplied, taken, strict=True)),
+            owed=tuple(one - part for one, part in zip(self.owed, brought, strict=True)),
+        )
+        parts = zip(amounts, taken, brought, strict=True)
+        return ledger, tuple(amount + plus - minus for amount, plus, minus in parts)
 
     # Settling.
 
@@ -222,7 +249,7 @@ class Ledger:
             turnover_level=snapshot.vault.turnover_level + turned,
             levels_at=snapshot.block.timestamp,
         )
-        return ledger._observed(ledger.per_share(sum(after), prices[0])), lost, turned
+        return ledger._observed(ledger.value_per_share(prices)), lost, turned
 
     # The breaker.
 
@@ -254,6 +281,12 @@ class Ledger:
 
     def _observed(self, per_share: int) -> Ledger:
         return replace(self, peak=per_share) if per_share > self.peak else self
+
+    def _account_worth(self, prices: Sequence[int]) -> int:
+        held = sum(values(self.supplied, prices)) if self.supplied else 0
+        return held - sum(
+            -(-owed * price // ONE) for owed, price in zip(self.owed, prices[: len(self.owed)], strict=True)
+        )
 
     def _total_assets(self, prices: Sequence[int]) -> int:
         return self.worth(prices) * ONE // prices[0]

@@ -28,11 +28,13 @@ class Costs:
     sandwich: float
     basis: float
     gas: float
+    borrow: float
+    penalty: float
 
     @property
     def total(self) -> float:
         """All of it."""
-        return self.fees + self.impact + self.sandwich + self.basis + self.gas
+        return self.fees + self.impact + self.sandwich + self.basis + self.gas + self.borrow + self.penalty
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class Performance:
     turnover
         A year: the larger of bought and sold, over value, summed.
     cost_bps
-        A year, of mean value: fees, impact, sandwich, basis and gas.
+        A year, of mean value: fees, impact, sandwich, basis, gas, interest owed and liquidation penalties.
     """
 
     name: str
@@ -128,7 +130,7 @@ def judge(name: str, run: BacktestRun, trial_sharpes: Sequence[float] = (), *, s
 
 
 def _costs(track: Track) -> Costs:
-    names = ("fees", "impact", "sandwich", "basis", "gas")
+    names = ("fees", "impact", "sandwich", "basis", "gas", "borrow", "penalty")
     return Costs(*(float(getattr(track, name).sum()) for name in names))
 
 

@@ -31,6 +31,8 @@ class EventKind(StrEnum):
     DEPOSIT = "deposit"
     REDEMPTION = "redemption"
     FLOW_REFUSED = "flow refused"
+    LIQUIDATED = "liquidated"
+    RESTORED = "restored"
     ORDER_REFUSED = "order refused"
     PLAN_REFUSED = "plan refused"
 
@@ -87,9 +89,10 @@ class Track:
         As the contract computes it, USD; of the last live prices where the oracle is dead.
     weights
         Shape (S, n): fractions of market value after the step.
-    market, staking, fees, impact, sandwich, basis, carry, gas
-        Parts of the step's change of value: gains positive in the first two and in carry, costs positive in
-        the others. Gas is paid by the keeper; `net_returns` charges it to the vault.
+    market, staking, fees, impact, sandwich, basis, carry, borrow, penalty, gas
+        Parts of the step's change of value: gains positive in the first two and in carry, costs positive in the
+        others; borrow is interest owed, penalty what liquidators took. Gas is paid by the keeper; `net_returns`
+        charges it to the vault.
     deposits, withdrawals
         What came in and went out.
     """
@@ -113,6 +116,8 @@ class Track:
     sandwich: FloatArray
     basis: FloatArray
     carry: FloatArray
+    borrow: FloatArray
+    penalty: FloatArray
     gas: FloatArray
     deposits: FloatArray
     withdrawals: FloatArray
@@ -182,6 +187,8 @@ class Row:
     sandwich: float = 0.0
     basis: float = 0.0
     carry: float = 0.0
+    borrow: float = 0.0
+    penalty: float = 0.0
     gas: float = 0.0
     deposits: float = 0.0
     withdrawals: float = 0.0
@@ -189,7 +196,7 @@ class Row:
     @property
     def explained(self) -> float:
         """Change of value that the parts add up to, without gas."""
-        costs = self.fees + self.impact + self.sandwich + self.basis
+        costs = self.fees + self.impact + self.sandwich + self.basis + self.borrow + self.penalty
         return self.market + self.staking + self.carry - costs + self.deposits - self.withdrawals
 
 

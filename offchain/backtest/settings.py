@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
+
+from offchain.backtest.loan import LoanTerms
 
 
 class FlowKind(StrEnum):
@@ -37,20 +41,24 @@ class CapitalFlow:
     part: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A time, Unix seconds, and the market's prices at it, USD per whole token (the last seen where there is none)."""
+
+    time: int
+    prices: tuple[float, ...]
+
+
 class Carry(Protocol):
     """What accrues to balances with time: interest earned or owed, funding."""
 
-    def accrue(self, holdings: Sequence[int], prices: Sequence[float], start: int, end: int) -> Sequence[int]:
+    def accrue(self, holdings: Sequence[int], then: Moment, now: Moment) -> Sequence[int]:
         """Base units that each balance changes by between two times.
 
         Parameters
         ----------
         holdings
             Base units, an asset each.
-        prices
-            USD per whole token.
-        start, end
-            Unix seconds.
         """
 
 
@@ -69,11 +77,52 @@ class Interest:
     asset: int
     rate: float
 
-    def accrue(self, holdings: Sequence[int], prices: Sequence[float], start: int, end: int) -> Sequence[int]:
+    def accrue(self, holdings: Sequence[int], then: Moment, now: Moment) -> Sequence[int]:
         """See `Carry`."""
         changes = [0] * len(holdings)
-        earned = int(holdings[self.asset] * self.rate * (end - start) / (365 * 86_400))
+        earned = int(holdings[self.asset] * self.rate * (now.time - then.time) / (365 * 86_400))
         changes[self.asset] = max(earned, -holdings[self.asset])
+        return changes
+
+
+@dataclass(frozen=True, slots=True)
+class Perpetual:
+    r"""A perpetual future held for the whole run, its profit and funding settled in base asset every step.
+
+    Between two times it pays
+
+    .. math:: q \left( (p_1 - p_0) - r \, p_0 \, \Delta t \right)
+
+    with size q in whole tokens: a short, q < 0, receives funding while longs pay, r > 0. What the wallet's base
+    asset cannot pay is not paid: the position is kept beside a wallet that is meant to hold its margin.
+
+    Attributes
+    ----------
+    asset
+        Index of the token it is on.
+    size
+        Whole tokens, negative for a short.
+    times, rates
+        Funding a year of 365 days from each time on, Unix seconds, ascending; before the first none.
+    base_decimals
+        Of the base asset.
+    """
+
+    asset: int
+    size: float
+    times: tuple[int, ...]
+    rates: tuple[float, ...]
+    base_decimals: int = 6
+
+    def accrue(self, holdings: Sequence[int], then: Moment, now: Moment) -> Sequence[int]:
+        """See `Carry`."""
+        changes = [0] * len(holdings)
+        before, after = then.prices[self.asset], now.prices[self.asset]
+        at = bisect_right(self.times, then.time) - 1
+        rate = self.rates[at] if at >= 0 else 0.0
+        funding = rate * before * (now.time - then.time) / (365 * 86_400)
+        usd = self.size * (after - before - funding)
+        changes[0] = max(math.floor(usd / now.prices[0] * 10**self.base_decimals), -holdings[0])
         return changes
 
 
@@ -99,6 +148,8 @@ class BacktestSettings:
         A price that stops is carried that long; then it counts as zero until it comes back.
     carries
         What accrues between steps.
+    loan
+        A lending account carried beside the wallet.
     """
 
     deposit_usd: float = 1_000_000.0
@@ -109,3 +160,4 @@ class BacktestSettings:
     priority_fee_gwei: float = 1.0
     write_off_days: float = 7.0
     carries: tuple[Carry, ...] = ()
+    loan: LoanTerms | None = None

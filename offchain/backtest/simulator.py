@@ -10,20 +10,22 @@ by the vault's own integer rules. Nothing later than the step enters it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from eth_utils.crypto import keccak
 
 from offchain.allocate import Plan
+from offchain.backtest import loan
 from offchain.backtest.books import Books
 from offchain.backtest.errors import MarketPathError, Refused
 from offchain.backtest.feeds import Oracle, Reading
 from offchain.backtest.ledger import Ledger
 from offchain.backtest.liquidity import Liquidity
+from offchain.backtest.loan import LoanTerms
 from offchain.backtest.path import GWEI, MarketPath
 from offchain.backtest.records import BacktestRun, Event, EventKind, Row, SettlementRecord, Track
-from offchain.backtest.settings import BacktestSettings, CapitalFlow, FlowKind
+from offchain.backtest.settings import BacktestSettings, CapitalFlow, FlowKind, Moment
 from offchain.backtest.trading import Traded, settle
 from offchain.errors import PlimsollError
 from offchain.forecast import make_forecast
@@ -37,8 +39,8 @@ from offchain.settle.order import Order
 
 BLOCK_SECONDS = 12
 DAY = 86_400
-SETTLE_GAS, LEG_GAS, TRIP_GAS = 250_000, 63_000, 160_000
-"""Units of gas, from receipts of settlements of five assets."""
+SETTLE_GAS, LEG_GAS, TRIP_GAS, RESTORE_GAS = 250_000, 63_000, 160_000, 700_000
+"""Units of gas, from receipts of settlements of five assets; restoring withdraws, swaps and repays."""
 ONE = 10**18
 WETH = "0xc02aaa39b223fe8d0a0e5c4f27ead9083c756cc2"
 
@@ -81,7 +83,8 @@ class Simulator:
         self._prices_ether = any(asset.symbol == "WETH" or asset.address.lower() == WETH for asset in self._assets)
         self._times = [int(time) for time in path.timestamps]
         self._truth, self._ratios = path.prices.tolist(), path.ratios.tolist()
-        self._books = Books([10.0**asset.decimals for asset in self._assets])
+        self._units = [10.0**asset.decimals for asset in self._assets]
+        self._books = Books(self._units)
         self._flows = sorted(settings.flows, key=lambda flow: flow.time)
         self._marks = [0.0] * len(self._assets)
         self._seen: list[int | None] = [None] * len(self._assets)
@@ -118,6 +121,8 @@ class Simulator:
         self._books.row.timestamps = now
         self._move_capital(CapitalFlow(now, FlowKind.DEPOSIT, usd=self.settings.deposit_usd), now)
         self._flows = [flow for flow in self._flows if flow.time > now]
+        if self.settings.loan is not None:
+            self._borrow(self.settings.loan)
         self._close(row)
         self._decide(row)
 
@@ -127,6 +132,8 @@ class Simulator:
         self._books.row.timestamps = now
         self._accrue(row)
         self._move_market(row)
+        if self.settings.loan is not None:
+            self._service(self.settings.loan, row)
         self._guard(row)
         while self._flows and self._flows[0].time <= now:
             self._move_capital(self._flows.pop(0), now)
@@ -163,7 +170,7 @@ class Simulator:
             self._was_live = reading.live
         before = self._ratios[row - 1] if row else self._ratios[row]
         grown = [1.0 - old / new for old, new in zip(before, self._ratios[row], strict=True)]
-        self._books.reprice(self.ledger.holdings, self._marks, self._prices, grown)
+        self._books.reprice(self.ledger.exposure, self._marks, self._prices, grown)
 
     def _mark(self, index: int, price: float, now: int) -> None:
         """The market's price of an asset: the last one seen, and nothing once it has been gone for long."""
@@ -178,12 +185,50 @@ class Simulator:
             self._tell(now, EventKind.WRITTEN_OFF, text)
 
     def _accrue(self, row: int) -> None:
+        truth = zip(self._truth[row], self._marks, strict=True)
+        then = Moment(self._times[row - 1], tuple(self._marks))
+        now = Moment(self._times[row], tuple(price if price == price else mark for price, mark in truth))
         for carry in self.settings.carries:
             holdings = self.ledger.holdings
-            changes = carry.accrue(holdings, self._marks, self._times[row - 1], self._times[row])
+            changes = carry.accrue(holdings, then, now)
             held = tuple(held + change for held, change in zip(holdings, changes, strict=True))
             self.ledger = replace(self.ledger, holdings=held)
             self._books.accrue(changes)
+        if self.settings.loan is not None:
+            self._owe(self.settings.loan, now.time - then.time)
+
+    # The lending account.
+
+    def _borrow(self, terms: LoanTerms) -> None:
+        """Open the account from the first deposit."""
+        before = self.ledger.exposure
+        self.ledger, _ = loan.opened(self.ledger, terms, self._books.unit_prices)
+        self._books.swap(_changes(before, self.ledger.exposure))
+
+    def _owe(self, terms: LoanTerms, seconds: int) -> None:
+        self.ledger, earned, due = loan.accrued(self.ledger, terms, seconds)
+        self._books.accrue(_only(terms.collateral, earned, len(self._assets)))
+        self._books.owe(_only(terms.debt, -due, len(self._assets)))
+
+    def _service(self, terms: LoanTerms, row: int) -> None:
+        """Liquidators come before anybody can restore the account; both go by the oracle's prices."""
+        now, before = self._times[row], self.ledger.exposure
+        if not self._was_live:
+            return
+        usd = [price / 10 ** (36 - asset.decimals) for price, asset in zip(self._prices, self._assets, strict=True)]
+        seized = loan.liquidated(self.ledger, terms, usd, self._units)
+        if seized is not None:
+            self.ledger, result = seized
+            self._books.seize(_changes(before, self.ledger.exposure))
+            lost = f"{len(result.calls)} calls took ${result.penalty:,.0f}"
+            self._tell(now, EventKind.LIQUIDATED, lost + f", ${result.bad_debt:,.0f} of debt is left uncovered")
+            return
+        sold = loan.restored(self.ledger, terms, usd, self._units)
+        if sold is not None:
+            self.ledger, cost = sold
+            self._books.swap(_changes(before, self.ledger.exposure))
+            self._tell(now, EventKind.RESTORED, f"health factor back to {terms.restore_to:g}, swaps cost ${cost:,.0f}")
+            self._books.row.gas += self._gas_usd(row, RESTORE_GAS)
 
     # The breaker.
 
@@ -326,11 +371,11 @@ class Simulator:
         book.peak, book.supply = ledger.peak / ONE, ledger.supply / ONE
         book.breaker = int(ledger.breaker)
         book.loss_level, book.turnover_level = (level / ONE for level in ledger.levels(now))
-        closed = self._books.close(ledger.holdings)
+        closed = self._books.close(ledger.exposure)
         closed.value_per_share = (closed.value + ledger.virtual_assets * self._marks[0] / unit) / (
             (ledger.supply + ledger.virtual_shares) / ONE
         )
-        parts = [self._books.worth_of(index, held) for index, held in enumerate(ledger.holdings)]
+        parts = [self._books.worth_of(index, held) for index, held in enumerate(ledger.exposure)]
         closed.weights = tuple(part / closed.value if closed.value else 0.0 for part in parts)
         self._rows.append(closed)
 
@@ -350,6 +395,14 @@ class Simulator:
     def _dead(self, reading: Reading) -> str:
         pairs = zip(self._assets, reading.statuses, strict=True)
         return ", ".join(f"{asset.symbol} {status.words}" for asset, status in pairs if status)
+
+
+def _changes(before: Sequence[int], after: Sequence[int]) -> list[int]:
+    return [new - old for old, new in zip(before, after, strict=True)]
+
+
+def _only(asset: int, change: int, count: int) -> list[int]:
+    return [change if index == asset else 0 for index in range(count)]
 
 
 def _settlement(now: int, plan: Plan, traded: Traded, value: float, gas: float) -> SettlementRecord:

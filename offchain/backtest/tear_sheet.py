@@ -19,7 +19,7 @@ from offchain.backtest.results import Result
 from offchain.web.page import page
 
 ROLLING_DAYS = 90.0
-COST_NAMES = ("pool fees", "price impact", "sandwiches", "gas")
+COST_NAMES = ("pool fees", "price impact", "sandwiches", "gas", "interest owed", "liquidations")
 _MOST_EVENTS = 200
 
 
@@ -188,7 +188,9 @@ def _detail(result: Result, index: int, regimes: tuple[IntArray, FloatArray] | N
     equity = Curve(result.name, track.timestamps, track.equity, colour)
     frame = charts.frame_of([charts.thinned(equity)], 1072, 240, logarithmic=True)
     shades = (charts.regime_shades(*regimes, frame) if regimes else "") + charts.breaker_shades(track, frame)
-    costs = np.column_stack([track.fees, track.impact + track.basis, track.sandwich, track.gas])
+    costs = np.column_stack(
+        [track.fees, track.impact + track.basis, track.sandwich, track.gas, track.borrow, track.penalty]
+    )
     mean_value = float(track.value.mean()) or 1.0
     spent = np.maximum(np.cumsum(costs, axis=0), 0.0) / mean_value * 1e4
     symbols = run.mandate.symbols

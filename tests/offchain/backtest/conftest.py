@@ -14,7 +14,7 @@ from offchain.backtest.engine import fit_to_prices, run_backtest
 from offchain.backtest.liquidity import ModelledLiquidity
 from offchain.backtest.model_pools import Flow
 from offchain.backtest.path import MarketPath
-from offchain.backtest.records import BacktestRun
+from offchain.backtest.records import BacktestRun, Track
 from offchain.backtest.settings import BacktestSettings
 from offchain.backtest.venues import default_pools
 from offchain.mandate import Mandate, load_mandate
@@ -59,6 +59,27 @@ class Market:
         mandate, _ = fit_to_prices(self.mandate, path)
         liquidity = ModelledLiquidity(mandate, default_pools(mandate), flow)
         return run_backtest(mandate, path, liquidity, settings, **options)
+
+
+def unexplained(track: Track) -> float:
+    """Largest change of value in a step that its parts do not add up to, as a fraction of value."""
+    costs = track.fees + track.impact + track.sandwich + track.basis + track.borrow + track.penalty
+    parts = track.market + track.staking + track.carry - costs + track.deposits - track.withdrawals
+    change = np.diff(track.value, prepend=0.0)
+    return float(np.max(np.abs(change - parts) / track.value))
+
+
+def strategy_run(
+    stem: str, coins: np.ndarray, settings: BacktestSettings | None = None, depth: float = 1.0, **objective: Any
+) -> BacktestRun:
+    """Run one of `mandates/` over daily prices of ETH, BTC and LINK, shape (T, 3)."""
+    mandate = load_mandate(MANDATE.with_name(f"{stem}.yaml"))
+    mandate = mandate.model_copy(update={"objective": mandate.objective.model_copy(update=objective)})
+    times = START + DAY * np.arange(len(coins), dtype=np.int64)
+    prices = np.column_stack([np.ones(len(coins)), coins])
+    fees = np.full(len(coins), 10**9, dtype=np.int64)
+    path = MarketPath(mandate.symbols, times, prices, np.ones_like(prices), coins[:, 0].copy(), fees)
+    return run_backtest(mandate, path, ModelledLiquidity(mandate, default_pools(mandate, depth)), settings)
 
 
 @pytest.fixture(scope="session")

@@ -21,15 +21,12 @@ from offchain.backtest.simulator import Simulator
 from offchain.backtest.venues import default_pools
 from offchain.market.history import PriceHistory
 from offchain.market.snapshot import BreakerState
-from tests.offchain.backtest.conftest import DAY, START, Market
+from tests.offchain.backtest.conftest import DAY, START, Market, unexplained
 
 
 def test_value_changes_by_the_sum_of_its_parts_every_step(base_run: BacktestRun) -> None:
     track = base_run.track
-    costs = track.fees + track.impact + track.sandwich + track.basis
-    parts = track.market + track.staking + track.carry - costs + track.deposits - track.withdrawals
-    change = np.diff(track.value, prepend=0.0)
-    assert np.max(np.abs(change - parts) / track.value) < 1e-9
+    assert unexplained(track) < 1e-9
 
 
 def test_books_that_do_not_agree_with_the_holdings_stop_the_run() -> None:
