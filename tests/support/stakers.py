@@ -95,7 +95,9 @@ class Stakers:
         common = rng.standard_t(4, (PATHS, 30, 1)) * 0.6 / np.sqrt(2 * 365)
         own = rng.standard_t(4, (PATHS, 30, 1)) * deviation / np.sqrt(2 * 365)
         paths = np.maximum(np.concatenate([common, (1 + common) * (1 + own) - 1], axis=2), -0.99)
-        return Forecast(self.mandate.symbols, 30.0, np.array([risk, risk + carry]), covariance, "0x" + "22" * 32, paths)
+        return Forecast(
+            self.mandate.symbols, 30.0, np.array([risk, risk + carry]), covariance, "0x" + "22" * 32, paths=paths
+        )
 
 
 def stakers_of(sandbox: Sandbox) -> Stakers:
