@@ -13,8 +13,10 @@ from offchain.backtest.records import FloatArray, IntArray
 from offchain.backtest.sweep import MarketSpec
 from offchain.risk.prices import PriceTable
 
-SETTLE_DAYS = 250
+SETTLE_DAYS = 500
 """Past from which the regimes' model is estimated before the first of them is told."""
+REFIT_DAYS = 365
+"""Days that a model is used for; the next one is estimated on all days before it."""
 
 
 def market_context(market: MarketSpec) -> dict[str, Any]:
@@ -39,9 +41,10 @@ def market_context(market: MarketSpec) -> dict[str, Any]:
 
 
 def wild_probability(times: IntArray, prices: FloatArray, step_seconds: int) -> tuple[IntArray, FloatArray] | None:
-    """Filtered probability of the wilder of two regimes on daily returns, from a model of the first `SETTLE_DAYS`.
+    """Filtered probability of the wilder of two regimes on daily returns, shape (D,) each of the times and it.
 
-    The model is estimated once, on the days before the first probability: nothing is told that was not known.
+    Every model is estimated on the days before those that it tells of: nothing is told that was not known. None
+    with too short a past.
     """
     from offchain.forecast.regimes import Hmm
 
@@ -50,8 +53,11 @@ def wild_probability(times: IntArray, prices: FloatArray, step_seconds: int) -> 
     returns = np.diff(np.log(prices))[:, None]
     if len(returns) < SETTLE_DAYS + 30:
         return None
-    fitted = Hmm(states=2, errors="t").fit(returns[:SETTLE_DAYS])
-    return times[1 + SETTLE_DAYS :], fitted.filtered(returns)[SETTLE_DAYS:, -1]
+    told = []
+    for begin in range(SETTLE_DAYS, len(returns), REFIT_DAYS):
+        fitted = Hmm(states=2, errors="t", tolerance=1e-5).fit(returns[:begin])
+        told.append(fitted.filtered(returns[: begin + REFIT_DAYS])[begin:, -1])
+    return times[1 + SETTLE_DAYS :], np.concatenate(told)
 
 
 def _series(table: PriceTable) -> tuple[str, FloatArray] | None:
