@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run the committed choice of every strategy once on what came after it: 2021 to 2024, every cost in.
 
-    python -m research.strategy_table PRICES.csv.gz GAS.csv.gz  # writes docs/research/strategies.json, .md
+    python -m research.strategy_table PRICES.csv.gz GAS.csv.gz  # writes docs/research/strategies.json
 
 Refuses to run unless the choice is committed as it stands. When there are results already, it only checks that it
 finds the same ones again.
@@ -28,7 +28,6 @@ from offchain.risk.measures import bootstrap
 from research.strategies import BASELINE, CHOICE, canonical_hash, chosen_cell, digest, market
 
 RESULTS = CHOICE.with_name("strategies.json")
-TABLE = CHOICE.with_name("strategies.md")
 
 
 def committed_choice() -> tuple[dict[str, Any], str]:
@@ -46,10 +45,10 @@ def committed_choice() -> tuple[dict[str, Any], str]:
     return choice, log.stdout.strip()
 
 
-def run_all(choice: dict[str, Any], spec: MarketSpec) -> list[Result]:
+def run_all(choice: dict[str, Any], spec: MarketSpec, journal: Path) -> list[Result]:
     """Every strategy over the test's years."""
     cells = [chosen_cell(strategy, values) for strategy, values in choice["chosen"].items()]
-    results = sweep(cells, spec, journal=Path("out/research/strategies.jsonl"))
+    results = sweep(cells, spec, journal=journal)
     for result in results:
         if result.run is None:
             raise SystemExit(f"{result.name}: {result.problem}")
@@ -119,14 +118,13 @@ def main() -> None:
     if digest(prices, gas) != choice["data_sha256"]:
         raise SystemExit(f"{prices}, {gas}: not the files that the choice was made on")
     spec = market(prices, gas, choice["test"]["from"], choice["test"]["until"])
-    rows = rows_of(run_all(choice, spec), choice["trials"])
+    rows = rows_of(run_all(choice, spec, Path("out/research/strategies.jsonl")), choice["trials"])
     results = {"choice": choice["hash"], "choice_commit": commit, "trials": choice["trials"], "rows": rows}
     if RESULTS.exists():
         same = json.loads(RESULTS.read_text(encoding="utf-8"))["rows"] == json.loads(json.dumps(rows))
         print("the same results again" if same else "DIFFERENT results; those written stay")
         raise SystemExit(0 if same else 1)
     RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    TABLE.write_text("# Strategies, 2021 to 2024\n\n" + table_of(rows) + "\n", encoding="utf-8")
     print(table_of(rows))
 
 
