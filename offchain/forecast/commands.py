@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from offchain.waiting import waiting
+
 if TYPE_CHECKING:
     from offchain.forecast.report import VolatilityReport
 
@@ -122,23 +124,25 @@ def vol(
     else:
         if returns is None:
             raise ForecastError(f"the model {model} needs --returns FILE")
-        study = study_volatility(
-            read_returns(returns, column),
-            model,
-            horizon=horizon,
-            errors=Errors(errors.value) if errors else None,
-            start=Start(start.value),
-            with_mean=not zero_mean,
-            window=window,
-            measure=measure,
-            rows_per_year=rows_per_year,
-            walk=plot is not None,
-        )
+        with waiting(f"fitting {model}"):
+            study = study_volatility(
+                read_returns(returns, column),
+                model,
+                horizon=horizon,
+                errors=Errors(errors.value) if errors else None,
+                start=Start(start.value),
+                with_mean=not zero_mean,
+                window=window,
+                measure=measure,
+                rows_per_year=rows_per_year,
+                walk=plot is not None,
+            )
         report = study.report
         if plot is not None:
             from offchain.forecast.figures import write_volatility
 
-            page = write_volatility(study, plot)
+            with waiting("drawing"):
+                page = write_volatility(study, plot)
     if as_json:
         typer.echo(to_json(report))
         return
@@ -175,8 +179,9 @@ def cov(
     if model is CovarianceName.ewma:
         settings["half_life_days"] = min(float(half_life_days), float(window_days))
     chosen: Covariance = TypeAdapter(Covariance).validate_python(settings)
-    market = market_of(load_prices(prices), asset)
-    report = covariance_report(market, chosen, read_weights(weights) if weights else None, fewest_bets)
+    shares = read_weights(weights) if weights else None
+    with waiting(f"estimating {model.value}"):
+        report = covariance_report(market_of(load_prices(prices), asset), chosen, shares, fewest_bets)
     if as_json:
         typer.echo(to_json(report))
         return
@@ -208,12 +213,14 @@ def regimes(
     from offchain.risk.encode import to_json
     from offchain.risk.prices import load_prices
 
-    study = study_regimes(market_of(load_prices(prices), asset), states, errors)
+    with waiting("fitting regimes"):
+        study = study_regimes(market_of(load_prices(prices), asset), states, errors)
     page = None
     if plot is not None:
         from offchain.forecast.figures import write_regimes
 
-        page = write_regimes(study, plot)
+        with waiting("drawing"):
+            page = write_regimes(study, plot)
     report = study.report
     if as_json:
         typer.echo(to_json(report))

@@ -93,20 +93,25 @@ class CovarianceReport:
 def covariance_report(
     market: Market, model: Covariance, weights: Mapping[str, float] | None = None, fewest_bets: float | None = None
 ) -> CovarianceReport:
-    """Estimate a covariance and describe it."""
+    """Estimate a covariance and describe it.
+
+    Raises
+    ------
+    ForecastError
+        When a weight is of no asset there is, or none is positive.
+    """
     window = max(2, round(model.window_days * market.rows_per_year / 365.0))
     covariance = annual_covariance(market.returns[-window:], model, market.rows_per_year)
     count = len(market.symbols)
-    shares = np.array([(weights or {}).get(symbol, 0.0) for symbol in market.symbols]) if weights else np.ones(count)
-    if not shares.sum() > 0.0:
-        raise ForecastError("weights: none of the assets has any")
-    shares = shares / shares.sum()
+    shares = _shares(market.symbols, weights)
     limit = concentration_limit(shares, covariance, fewest_bets) if fewest_bets is not None else None
     pairs = np.triu_indices(count, 1)
+    problems = list(market.problems)
+    breakdown = None
     try:
         breakdown = correlation_breakdown(market.returns, weights=shares)
-    except ForecastError:
-        breakdown = None
+    except ForecastError as error:
+        problems.append(f"no correlations in crashes: {error}")
     return CovarianceReport(
         symbols=market.symbols,
         model=model.kind,
@@ -123,8 +128,22 @@ def covariance_report(
         mean_calm_correlation=float(breakdown.calm[pairs].mean()) if breakdown else None,
         mean_crash_correlation=float(breakdown.crash[pairs].mean()) if breakdown else None,
         mean_expected_correlation=float(breakdown.expected[pairs].mean()) if breakdown else None,
-        problems=market.problems,
+        problems=problems,
     )
+
+
+def _shares(symbols: Sequence[str], weights: Mapping[str, float] | None) -> FloatArray:
+    """Weights in the assets' order, summing to one; equal where none are given."""
+    if not weights:
+        return np.full(len(symbols), 1.0 / len(symbols))
+    unknown = [symbol for symbol in weights if symbol not in symbols]
+    if unknown:
+        raise ForecastError(f"weights: no asset {unknown[0]}; there are {', '.join(symbols)}")
+    shares = np.array([weights.get(symbol, 0.0) for symbol in symbols])
+    if not shares.sum() > 0.0:
+        raise ForecastError("weights: none of the assets has any")
+    whole: FloatArray = shares / shares.sum()
+    return whole
 
 
 @dataclass(frozen=True)
@@ -196,11 +215,12 @@ def study_regimes(market: Market, states: int = 2, errors: str = "t") -> RegimeS
     fit = Hmm(states, "normal" if errors == "normal" else "t").fit(mean)
     filtered = fit.filtered(mean)
     correlations = None
+    problems = list(market.problems)
     if len(market.symbols) > 1:
         try:
             correlations = regime_correlations(market.returns, filtered)
-        except ForecastError:
-            correlations = None
+        except ForecastError as error:
+            problems.append(f"no correlations by regime: {error}")
     pairs = np.triu_indices(len(market.symbols), 1)
     recent = change_probabilities(mean).recent
     report = RegimeReport(
@@ -215,6 +235,6 @@ def study_regimes(market: Market, states: int = 2, errors: str = "t") -> RegimeS
         correlations=[float(one[pairs].mean()) for one in correlations] if correlations is not None else None,
         change_probability=float(recent[-1]),
         changes=[int(market.timestamps[row]) for row in change_points(mean)],
-        problems=market.problems,
+        problems=problems,
     )
     return RegimeStudy(report, market, filtered, correlations, recent)

@@ -243,7 +243,7 @@ def _report(
 ) -> VolatilityReport:
     report = VolatilityReport(
         model=fit.model,
-        equation=EQUATIONS.get(fit.model.partition("-")[0], "see docs/research-method.md"),
+        equation=EQUATIONS[fit.model.partition("-")[0]],
         series=source.name,
         observations=len(sample),
         parameters=fit.parameters,

@@ -54,7 +54,7 @@ class DenoisedCovariance(Section):
 
 
 class FactorCovariance(Section):
-    """A few principal components of the window's correlations, and what is left to each asset."""
+    """A few common factors of the window's correlations, and what is left to each asset."""
 
     kind: Literal["factor"]
     window_days: Positive

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from offchain.waiting import waiting
+
 if TYPE_CHECKING:
     from offchain.risk.options.chain import OptionChain
     from offchain.risk.report import RiskReport
@@ -90,23 +92,25 @@ def risk(
     from offchain.risk.prices import load_prices
     from offchain.risk.report import LEVELS, MODELS, study_risk
 
-    study = study_risk(
-        load_prices(prices).between(_seconds(start), _seconds(end)),
-        read_weights(weights) if weights else None,
-        benchmark=benchmark,
-        missing=missing.value,
-        levels=tuple(level) if level else LEVELS,
-        models=tuple(model) if model else MODELS,
-        window=window,
-        samples=samples,
-        trials=trials,
-        seed=seed,
-    )
+    with waiting("measuring"):
+        study = study_risk(
+            load_prices(prices).between(_seconds(start), _seconds(end)),
+            read_weights(weights) if weights else None,
+            benchmark=benchmark,
+            missing=missing.value,
+            levels=tuple(level) if level else LEVELS,
+            models=tuple(model) if model else MODELS,
+            window=window,
+            samples=samples,
+            trials=trials,
+            seed=seed,
+        )
     page = None
     if plot is not None:
         from offchain.risk.figures import write_risk
 
-        page = write_risk(study, plot)
+        with waiting("drawing"):
+            page = write_risk(study, plot)
     if as_json:
         typer.echo(to_json(study.report))
         return
@@ -184,13 +188,15 @@ def surface(
     from offchain.risk.encode import jsonable, to_json
     from offchain.risk.options.report import study_surface
 
-    read = _read(chain, underlying)
-    studies = [study_surface(read, name) for name in dict.fromkeys(read.underlyings)]
+    with waiting("fitting surfaces"):
+        read = _read(chain, underlying)
+        studies = [study_surface(read, name) for name in dict.fromkeys(read.underlyings)]
     page = None
     if plot is not None:
         from offchain.risk.figures import write_surfaces
 
-        page = write_surfaces(studies, plot)
+        with waiting("drawing"):
+            page = write_surfaces(studies, plot)
     if as_json:
         typer.echo(to_json({"surfaces": [jsonable(one.report) for one in studies]}))
         return

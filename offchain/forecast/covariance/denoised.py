@@ -24,7 +24,9 @@ def marchenko_pastur_edge(assets: int, rows: int, variance: float = 1.0) -> floa
 def signal_count(eigenvalues: FloatArray, rows: int) -> int:
     """How many eigenvalues of a correlation matrix stand above the edge of the noise.
 
-    The noise's variance is what the eigenvalues above leave to the others, found by repetition from below the largest.
+    The edge is that of independent series of variance one. An edge for what the largest eigenvalues leave is lower,
+    but holds only where every asset has as much noise; where that differs it lies inside the noise, and with many
+    rows half of all eigenvalues stand above it.
 
     Parameters
     ----------
@@ -33,15 +35,7 @@ def signal_count(eigenvalues: FloatArray, rows: int) -> int:
     rows
         Returns they were computed from.
     """
-    ordered = np.sort(eigenvalues)[::-1]
-    n = ordered.size
-    count = 0
-    while count < n - 1:
-        variance = float(ordered[count:].mean())
-        if ordered[count] <= marchenko_pastur_edge(n, rows, variance):
-            break
-        count += 1
-    return count
+    return int(np.sum(eigenvalues > marchenko_pastur_edge(eigenvalues.size, rows)))
 
 
 def denoised_covariance(returns: FloatArray) -> FloatArray:
