@@ -12,6 +12,7 @@ from offchain.route.kernels import build_table, product_table
 from tests.support.markets import mixed_curves, random_market
 
 SIZES = ((10, 100), (20, 1_000), (50, 10_000))
+MARKETS = 3
 WARM = (20, 1_000)
 DRIFT = 3e-4
 """Standard deviation of each pool's log price from one block to the next."""
@@ -22,22 +23,23 @@ def rows() -> list[Row]:
 
 
 def cold(tokens: int, pools: int) -> Row:
-    """From arrays of reserves to holdings with a gap, both sides."""
-    market = random_market(tokens, pools, 1)
-    program = market.program
+    """From arrays of reserves to holdings with a gap, both sides, over a few markets one after the other."""
+    markets = [random_market(tokens, pools, seed) for seed in range(1, 1 + MARKETS)]
 
     def ours():  # type: ignore[no-untyped-def]
-        return optimise(program, product_table(market.ends, market.reserves, market.keep, market.units))
+        return [optimise(m.program, product_table(m.ends, m.reserves, m.keep, m.units)) for m in markets]
 
     def peer():  # type: ignore[no-untyped-def]
-        table = product_table(market.ends, market.reserves, market.keep, market.units)
-        return solve_reference(program, table, market.root)
+        tables = [product_table(m.ends, m.reserves, m.keep, m.units) for m in markets]
+        return [solve_reference(m.program, table, m.root) for m, table in zip(markets, tables, strict=True)]
 
     found, reference = ours(), peer()
     times = compare(ours, peer, runs=15, peer_runs=1 if pools > 1_000 else 3)
     return {
-        "name": "joint", "size": {"tokens": tokens, "pools": pools}, "peer": "cvxpy+clarabel", **times,
-        "gap": found.gap, "violation": found.violation, "relative_difference": abs(found.value / reference.value - 1),
+        "name": "joint", "size": {"tokens": tokens, "pools": pools}, "peer": "cvxpy+clarabel",
+        "ours_s": times["ours_s"] / MARKETS, "peer_s": times["peer_s"] / MARKETS, "ratio": times["ratio"],
+        "gap": max(one.gap for one in found), "violation": max(one.violation for one in found),
+        "relative_difference": max(abs(a.value / b.value - 1) for a, b in zip(found, reference, strict=True)),
     }  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from offchain.allocate.terms import expected_shortfall
 FloatArray = NDArray[np.float64]
 
 _ROUNDS = 2000
-_LEVEL = 0.3
+_LEVEL = 0.2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -153,32 +153,32 @@ def minimise_shortfall(problem: Shortfall, tolerance: float = 1e-8, start: Float
         model.addRow(-highspy.kHighsInf, room, count, places[:count], row)
     middle = (problem.lower + problem.upper) / 2 if start is None else start
     best, best_value, bound, planes = middle, np.inf, -np.inf, 0
-    feasible = abs(middle.sum() - problem.total) < 1e-12 and bool((problem.rows @ middle <= problem.rooms).all())
-    if feasible:
-        best_value = problem.value(middle)
-    asked = [middle]
+
+    def cut(x: FloatArray) -> float:
+        """Add the plane at x; what is minimised there."""
+        nonlocal planes
+        shortfall, gradient = problem.cut(x)
+        # CVaR is positively homogeneous: the plane passes through the origin.
+        model.addRow(0.0, highspy.kHighsInf, count + 1, places, np.append(-gradient, 1.0))
+        planes += 1
+        return problem.aversion * shortfall - float(problem.linear @ x)
+
+    there = cut(middle)
+    if abs(middle.sum() - problem.total) < 1e-12 and bool((problem.rows @ middle <= problem.rooms).all()):
+        best_value = there
     for _ in range(_ROUNDS):
-        for x in asked:
-            _, gradient = problem.cut(x)
-            # CVaR is positively homogeneous: the plane passes through the origin.
-            model.addRow(0.0, highspy.kHighsInf, count + 1, places, np.append(-gradient, 1.0))
-            planes += 1
         model.run()
         if model.getModelStatus() != highspy.HighsModelStatus.kOptimal:
             raise SolverError(f"HiGHS answers {model.getModelStatus()}; are the limits compatible?")
         found = np.array(model.getSolution().col_value)[:count]
         bound = max(bound, float(model.getInfo().objective_function_value))
-        value = problem.value(found)
-        if value < best_value:
-            best, best_value = found, value
+        # A second plane between the newest point and the best so far steadies the search.
+        for x in (found,) if best_value == np.inf else (found, best + _LEVEL * (found - best)):
+            value = cut(x)
+            if value < best_value:
+                best, best_value = x, value
         if best_value - bound <= tolerance:
             break
-        # A second plane between the newest point and the best so far steadies the search.
-        asked = [found, best + _LEVEL * (found - best)] if best is not found else [found]
-        if len(asked) == 2:
-            between = problem.value(asked[1])
-            if between < best_value:
-                best, best_value = asked[1], between
     else:
         raise SolverError(f"the cutting planes end {best_value - bound:.1e} apart; raise the tolerance")
     missed = [float((problem.lower - best).max()), float((best - problem.upper).max()), abs(best.sum() - problem.total)]

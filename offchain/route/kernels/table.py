@@ -16,6 +16,7 @@ and their logarithms, which the searches vary, keep all their digits.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -188,11 +189,17 @@ def product_table(ends: IntArray, reserves: FloatArray, keep: FloatArray, unit_v
     unit_values
         Shape (n,): as in `build_table`.
     """
-    empty = build_table((), (), unit_values)
     count = len(ends)
     alive = np.flatnonzero((reserves > 0).all(axis=1))
     rows = _product_rows(alive, ends[alive, 0], ends[alive, 1], reserves[alive], keep[alive], unit_values)
-    return empty._replace(slot=2 * np.arange(count + 1), token=np.ascontiguousarray(ends).ravel(), product=rows)
+    return _empty_table()._replace(
+        slot=2 * np.arange(count + 1), token=np.ascontiguousarray(ends).ravel(), product=rows
+    )
+
+
+@lru_cache(maxsize=1)
+def _empty_table() -> PoolTable:
+    return build_table((), (), np.zeros(0))
 
 
 Pairs = Callable[[IntArray], tuple[IntArray, IntArray]]
