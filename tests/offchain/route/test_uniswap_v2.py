@@ -26,9 +26,12 @@ def _pays(uniswap: Any, reverted: type[Exception], pair: str, token_in: int, amo
     return True
 
 
-def test_quotes_are_what_the_real_pair_pays_and_not_a_wei_less(uniswap: Any, reverted: type[Exception]) -> None:
+@pytest.mark.parametrize("count", [500, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_quotes_are_what_the_real_pair_pays_and_not_a_wei_less(
+    uniswap: Any, reverted: type[Exception], count: int
+) -> None:
     random = Random(11)
-    for _ in range(1000):
+    for _ in range(count):
         reserves = int(10 ** random.uniform(1, 33)), int(10 ** random.uniform(1, 33))
         state = uniswap.write_pair(reserves)
         pool = UniswapV2Pool.from_state(state)
@@ -44,11 +47,12 @@ def test_quotes_are_what_the_real_pair_pays_and_not_a_wei_less(uniswap: Any, rev
             assert left[:2] == (swap.after.reserve0, swap.after.reserve1)
 
 
+@pytest.mark.parametrize("count", [500, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_the_input_of_an_exact_output_is_the_least_that_the_real_pair_accepts(
-    uniswap: Any, reverted: type[Exception]
+    uniswap: Any, reverted: type[Exception], count: int
 ) -> None:
     random = Random(12)
-    for _ in range(1000):
+    for _ in range(count):
         reserves = int(10 ** random.uniform(1, 30)), int(10 ** random.uniform(1, 30))
         state = uniswap.write_pair(reserves)
         pool = UniswapV2Pool.from_state(state)
