@@ -17,8 +17,9 @@
         What it guarantees. Redemption in kind asks no oracle, keeper or role, in every state. No
         window of t seconds loses more than C + r * t at oracle prices to settlements. A settlement
         ends inside the weights or closer to them. A drawdown from the peak latches by anyone's call.
-        It calls no address but its tokens, its oracle, its mandate and the canonical pools of its
-        tokens, and gives no allowance.
+        It calls no address but its tokens, its oracle, its mandate, the canonical pools of its tokens
+        and the targets of its venues, and leaves no allowance. Redemption, deposits and claims in
+        kind and deleveraging are in VaultExtension, run by delegatecall at an address fixed here.
 @custom:kill The guardian, curator or owner raise the breaker to REDUCE_ONLY (deposits and buying stop)
              or HALTED (settlement and priced redemption stop too). Redemption in kind, claims and
              share transfers cannot be stopped by anyone.
@@ -33,19 +34,27 @@ from snekmate.tokens import erc20
 from snekmate.utils import eip712_domain_separator
 from .interfaces import IMandate
 from .interfaces import IPriceOracle
+from .interfaces import IVenue
 from .modules import custody
 from .modules import fees
 from .modules import orders
+from .modules import state
 from .modules import uniswap
+from .modules import valuation
+from .modules import positions
 
 implements: IERC20
 implements: IERC20Detailed
 implements: IERC4626
 
+# The order of these is the storage layout, and the extension's.
 initializes: ownable
 initializes: erc20[ownable := ownable]
-initializes: custody
-initializes: orders[eip712_domain_separator := eip712_domain_separator]
+initializes: state
+initializes: custody[state := state]
+initializes: positions[custody := custody]
+initializes: valuation[erc20 := erc20, custody := custody, state := state, positions := positions]
+initializes: orders[eip712_domain_separator := eip712_domain_separator, state := state]
 initializes: uniswap
 
 exports: (
@@ -53,15 +62,17 @@ exports: (
     erc20.name,
     erc20.symbol,
     erc20.decimals,
-    erc20.permit,
     erc20.nonces,
     erc20.DOMAIN_SEPARATOR,
     erc20.eip712Domain,
     custody.tokens,
     custody.holdings,
     custody.claims,
-    custody.claim,
-    orders.order_nonce,
+    state.order_nonce,
+    valuation.oracle,
+    valuation.mandate,
+    positions.venues,
+    positions.position_claims,
     orders.hash_order,
     uniswap.uniswapV3SwapCallback,
 )
@@ -83,51 +94,32 @@ event Settled:
     amounts_out: DynArray[uint256, 16]
 
 
-event RedeemedInKind:
-    caller: indexed(address)
-    receiver: indexed(address)
-    owner: indexed(address)
-    shares: uint256
-    amounts: DynArray[uint256, 16]
-    skip: uint256
+interface Extension:
+    def parts() -> bytes32: view
 
 
 struct Execution:
-    # Holdings when the last leg is done.
-    after: DynArray[uint256, 16]
+    # Wallet when the last leg is done.
+    after: uint256[16]
     # What each leg paid and got.
     amounts_in: DynArray[uint256, 16]
     amounts_out: DynArray[uint256, 16]
 
 
-struct Appraisal:
-    # USD at 18 decimals.
-    worth: uint256
-    # USD at 18 decimals per 10**18 base asset units.
-    base_price: uint256
-    # In base asset units.
-    total_assets: uint256
-    # Whether every price is; otherwise only total_assets is set, from the last mark.
-    live: bool
-
-
 ONE: constant(uint256) = 10**18
-# With the balances that custody counts, no conversion of all shares overflows.
-MAX_SHARES: constant(uint256) = 2**128 - 1
 # The breaker state in which priced redemption stops.
 HALTED: constant(uint256) = 2
+# A leg names venues from here on; below are Uniswap's versions.
+FIRST_VENUE: constant(uint8) = 2
+# VaultExtension.run_leg.
+RUN_LEG: constant(bytes4) = method_id("run_leg(uint256,(uint8,uint8,uint8,uint24,uint128,uint128),uint256)", output_type=bytes4)
+# Base units by which the legs may raise a holding at a venue through the protocol's rounding alone.
+ROUNDING: constant(uint256) = 16
 
 
-oracle: public(immutable(address))
-mandate: public(immutable(address))
 asset: public(immutable(address))
-_VIRTUAL_SHARES: immutable(uint256)
-# Base units behind the virtual shares.
-_VIRTUAL_ASSETS: immutable(uint256)
-_COUNT: immutable(uint256)
-
-# Base units per share at 18 decimals times the virtual shares, when prices were last live.
-_mark: uint256
+# Run by delegatecall.
+extension: public(immutable(address))
 
 
 @deploy
@@ -138,6 +130,8 @@ def __init__(
     base_decimals: uint256,
     oracle_: address,
     mandate_: address,
+    venues_: DynArray[address, 4],
+    extension_: address,
 ):
     """
     @param name Of the share token and of the EIP-712 domain (version "1").
@@ -146,22 +140,22 @@ def __init__(
     @param base_decimals Decimals of the base asset, at most 18; they only scale the shares.
     @param oracle_ A PriceOracle over the same assets in the same order.
     @param mandate_ A Mandate over the same assets in the same order that has no vault yet.
+    @param venues_ Venues for the same assets in the same order.
+    @param extension_ A VaultExtension made for the same name, tokens, decimals, oracle, mandate and venues.
     """
     ownable.__init__()
     # The share token's owner role mints nothing here; nobody shall hold it.
     ownable._transfer_ownership(empty(address))
     erc20.__init__(name, symbol, 18, name, "1")
     custody.__init__(tokens)
+    positions.__init__(venues_, tokens, [oracle_, mandate_])
+    valuation.__init__(base_decimals, oracle_, mandate_)
     assert staticcall IPriceOracle(oracle_).length() == len(tokens), "vault: oracle of other assets"
+    parts: bytes32 = keccak256(abi_encode(name, tokens, base_decimals, oracle_, mandate_, venues_))
+    assert staticcall Extension(extension_).parts() == parts, "vault: extension of another vault"
     extcall IMandate(mandate_).bind(len(tokens))
-    oracle = oracle_
-    mandate = mandate_
     asset = tokens[0]
-    _COUNT = len(tokens)
-    # A donation made before the first deposit costs its donor at least a million times what the
-    # rounding of shares can take from the depositors after him.
-    _VIRTUAL_SHARES = 10 ** max(18 - base_decimals, 6)
-    _VIRTUAL_ASSETS = 10 ** max(base_decimals, 12) // 10**12
+    extension = extension_
 
 
 # ---------------------------------------------------------------------------------------------
@@ -182,39 +176,36 @@ def settle(order: orders.Order, signer: address, signature: Bytes[1024]):
     @param signer Who signed.
     @param signature ECDSA, or whatever an ERC-1271 signer takes.
     """
-    digest: bytes32 = orders._digest(order)
+    signed: orders.Order = order
+    digest: bytes32 = orders._digest(signed)
     orders._check_signature(signer, digest, signature)
-    orders._consume(order)
+    orders._consume(signed.nonce, signed.deadline, signed.max_base_fee)
 
-    prices: DynArray[uint256, 16] = staticcall IPriceOracle(oracle).prices()
-    before: DynArray[uint256, 16] = custody._holdings()
-    values_before: DynArray[uint256, 16] = self._values(before, prices)
-    value_before: uint256 = self._sum(values_before)
-    executed: Execution = self._execute(order.legs, before)
-    values_after: DynArray[uint256, 16] = self._values(executed.after, prices)
-    value_after: uint256 = self._sum(values_after)
+    prices: DynArray[uint256, 16] = staticcall IPriceOracle(valuation.oracle).prices()
+    wallet: uint256[16] = custody._holdings()
+    before: IMandate.Book = valuation._book(wallet, prices)
+    executed: Execution = self._execute(signed.legs, wallet)
+    after: IMandate.Book = valuation._book(executed.after, prices)
+    value_before: uint256 = valuation._net(before)
+    value_after: uint256 = valuation._net(after)
 
-    risen: uint256 = 0
-    for i: uint256 in range(_COUNT, bound=16):
-        if executed.after[i] > before[i]:
-            risen |= 1 << i
-    per_share: uint256 = self._per_share(value_after, prices[0])
-    assert per_share >= order.min_value_per_share, "limits: value per share"
-    self._keep_mark(value_after * ONE // prices[0])
-    outcome: IMandate.Outcome = extcall IMandate(mandate).judge(
+    per_share: uint256 = valuation._per_share(value_after, prices[0])
+    assert per_share >= signed.min_value_per_share, "limits: value per share"
+    valuation._keep_mark(value_after * ONE // prices[0])
+    outcome: IMandate.Outcome = extcall IMandate(valuation.mandate).judge(
         signer,
-        order.mandate_hash,
-        self._book(values_before),
-        self._book(values_after),
-        risen,
-        self._per_share(value_before, prices[0]),
+        signed.mandate_hash,
+        before,
+        after,
+        self._risen(before.held, after.held, prices),
+        valuation._per_share(value_before, prices[0]),
         per_share,
     )
     log Settled(
         digest=digest,
-        nonce=order.nonce,
+        nonce=signed.nonce,
         signer=signer,
-        model_hash=order.model_hash,
+        model_hash=signed.model_hash,
         value_before=value_before,
         value_after=value_after,
         loss=outcome.loss,
@@ -227,87 +218,178 @@ def settle(order: orders.Order, signer: address, signature: Bytes[1024]):
     )
 
 
-@external
-def cancel(nonce: uint256):
-    """
-    @notice Uses up the current nonce, so that no order signed for it can settle. Any authorised
-            signer, the curator, the guardian or the owner; reverts for another nonce.
-    """
-    assert staticcall IMandate(mandate).may_cancel(msg.sender), "roles: may not cancel"
-    orders._cancel(nonce)
-
-
 @internal
-def _execute(legs: DynArray[orders.Leg, 16], before: DynArray[uint256, 16]) -> Execution:
+def _execute(legs: DynArray[IVenue.Leg, 16], before: uint256[16]) -> Execution:
     """
     @dev Runs the legs in order. Balances that a leg touched are read back from the tokens.
     """
     executed: Execution = Execution(after=before, amounts_in=[], amounts_out=[])
+    claimed: uint256 = state._claimed_assets()
     touched: uint256 = 0
-    for leg: orders.Leg in legs:
+    for leg: IVenue.Leg in legs:
         i: uint256 = convert(leg.token_in, uint256)
         j: uint256 = convert(leg.token_out, uint256)
-        assert max(i, j) < _COUNT and i != j, "orders: unknown token"
+        assert max(i, j) < custody._COUNT, "orders: unknown token"
         wanted: uint256 = convert(leg.amount_in, uint256)
         amount_in: uint256 = min(wanted, executed.after[i])
         amount_out: uint256 = 0
-        if amount_in > 0:
-            minimum: uint256 = fees._ceil_div(convert(leg.min_amount_out, uint256) * amount_in, wanted)
+        if leg.venue >= FIRST_VENUE:
+            v: uint256 = convert(leg.venue - FIRST_VENUE, uint256)
+            assert v < positions._COUNT, "orders: unknown venue"
+            had_in: uint256 = custody._holding(i, claimed)
+            had_out: uint256 = custody._holding(j, claimed)
+            raw_call(extension, abi_encode(v, leg, had_in, method_id=RUN_LEG), is_delegate_call=True)
+            executed.after[i] = custody._holding(i, claimed)
+            executed.after[j] = custody._holding(j, claimed)
+            amount_in = had_in - min(had_in, executed.after[i])
+            amount_out = executed.after[j] - min(had_out, executed.after[j])
+            # A lending leg has one token: its minimum is what must arrive, whatever it clamps to.
+            self._check_minimum(leg.min_amount_out, wanted if i == j else amount_in, wanted, amount_out)
+        elif amount_in > 0:
+            assert i != j, "orders: unknown token"
             amount_in, amount_out = uniswap._swap(
                 leg.venue, custody._TOKENS[i], custody._TOKENS[j], leg.fee, amount_in
             )
-            assert amount_out >= minimum, "uniswap: amount out below minimum"
+            self._check_minimum(leg.min_amount_out, amount_in, wanted, amount_out)
             executed.after[i] -= amount_in
             executed.after[j] += amount_out
             touched |= (1 << i) | (1 << j)
         executed.amounts_in.append(amount_in)
         executed.amounts_out.append(amount_out)
-    claimed: uint256 = custody._claimed_assets
-    for i: uint256 in range(_COUNT, bound=16):
+    for i: uint256 in range(custody._COUNT, bound=16):
         if (touched >> i) & 1 == 1:
             executed.after[i] = custody._holding(i, claimed)
     return executed
 
 
+@internal
+@pure
+def _check_minimum(minimum: uint128, amount_in: uint256, wanted: uint256, amount_out: uint256):
+    """
+    @dev The minimum shrinks with the amount, rounded up.
+    """
+    if minimum > 0:
+        needed: uint256 = fees._ceil_div(convert(minimum, uint256) * amount_in, wanted)
+        assert amount_out >= needed, "orders: amount out below minimum"
+
+
+@internal
+@view
+def _risen(before: DynArray[uint256, 16], after: DynArray[uint256, 16], prices: DynArray[uint256, 16]) -> uint256:
+    """
+    @dev Bit i set: more of asset i is held, in wallet and positions together.
+    """
+    risen: uint256 = 0
+    for i: uint256 in range(len(after), bound=16):
+        if after[i] > before[i]:
+            if positions._COUNT == 0 or after[i] - before[i] > ROUNDING * prices[i] // ONE:
+                risen |= 1 << i
+    return risen
+
+
 # ---------------------------------------------------------------------------------------------
-# Leaving in kind
+# Leaving, and the rest of the extension's code
 # ---------------------------------------------------------------------------------------------
+
+
+@external
+def permit(owner: address, spender: address, amount: uint256, deadline: uint256, v: uint8, r: bytes32, s: bytes32):
+    """
+    @notice ERC-2612: approves by signature; snekmate's erc20.
+    """
+    raw_call(extension, msg.data, is_delegate_call=True)
+
+
+@external
+def mint(shares: uint256, receiver: address) -> uint256:
+    """
+    @notice Mints an exact number of shares for base asset at live prices; see VaultExtension.
+    @return Base units of the base asset taken.
+    """
+    return convert(raw_call(extension, msg.data, max_outsize=32, is_delegate_call=True), uint256)
+
+
+@external
+def withdraw(assets: uint256, receiver: address, owner: address) -> uint256:
+    """
+    @notice Pays an exact amount of base asset for shares at live prices; see VaultExtension.
+    @return Share base units burned.
+    """
+    return convert(raw_call(extension, msg.data, max_outsize=32, is_delegate_call=True), uint256)
+
+
+@external
+def redeem(shares: uint256, receiver: address, owner: address) -> uint256:
+    """
+    @notice Burns an exact number of shares for base asset at live prices; see VaultExtension.
+    @return Base units of the base asset paid.
+    """
+    return convert(raw_call(extension, msg.data, max_outsize=32, is_delegate_call=True), uint256)
+
+
+@external
+def claim(asset_index: uint256, receiver: address) -> uint256:
+    """
+    @notice Pays the caller's claim to an asset; see custody.
+    @return Base units paid.
+    """
+    return convert(raw_call(extension, msg.data, max_outsize=32, is_delegate_call=True), uint256)
+
+
+@external
+def cancel(nonce: uint256):
+    """
+    @notice Uses up the current nonce, so that no order signed for it can settle; see VaultExtension.
+    """
+    raw_call(extension, msg.data, is_delegate_call=True)
+
+
+@external
+def recover(token: address, receiver: address) -> uint256:
+    """
+    @notice Sends away a token that strayed into the vault; see VaultExtension.
+    @return Base units sent.
+    """
+    return convert(raw_call(extension, msg.data, max_outsize=32, is_delegate_call=True), uint256)
+
+
+@external
+def claim_position(venue: uint256, receiver: address):
+    """
+    @notice Pays the caller's claim to a position against its debt; see VaultExtension.
+    """
+    raw_call(extension, msg.data, is_delegate_call=True)
+
+
+@external
+def deleverage(venue: uint256, debt: uint256, collateral: uint256, amount: uint256) -> (uint256, uint256):
+    """
+    @notice Raises a health factor that fell below the mandate's trigger; see VaultExtension.
+    @return Base units of the debt token taken from the caller, and of collateral paid.
+    """
+    answer: Bytes[64] = raw_call(extension, msg.data, max_outsize=64, is_delegate_call=True)
+    return abi_decode(answer, (uint256, uint256))
 
 
 @external
 def redeem_in_kind(shares: uint256, receiver: address, owner: address, skip: uint256) -> DynArray[uint256, 16]:
     """
-    @notice Burns shares for their part of every token held, less the exit fee, which stays with the
-            others; who holds the whole supply pays none and leaves the virtual shares' dust. Works in
-            every breaker state and asks no oracle. The owner of the shares or whom they approved;
-            reverts when a token that is not skipped refuses to move.
-    @param shares Share base units to burn.
-    @param receiver Gets the tokens, and the claims to skipped ones.
-    @param owner Whose shares.
-    @param skip Bit i set: do not transfer asset i, record a claim instead; to nothing when the token
-           cannot even tell its balance.
+    @notice Burns shares for their part of every token and position held, in every breaker state and
+            without an oracle; see VaultExtension.
     @return Base units of each asset paid or recorded.
     """
-    assert shares > 0, "vault: zero shares"
-    assert receiver not in [empty(address), self], "vault: bad receiver"
-    net_shares: uint256 = shares
-    if shares < erc20.totalSupply:
-        net_shares = fees._net(shares, self._terms().exit_fee_bps)
-    supply: uint256 = erc20.totalSupply + _VIRTUAL_SHARES
-    self._burn_from(owner, shares)
-    claimed: uint256 = custody._claimed_assets
-    amounts: DynArray[uint256, 16] = []
-    for i: uint256 in range(_COUNT, bound=16):
-        if (skip >> i) & 1 == 1:
-            amounts.append(custody._readable_holding(i) * net_shares // supply)
-            custody._record_claim(receiver, i, amounts[i])
-        else:
-            amounts.append(custody._holding(i, claimed) * net_shares // supply)
-    for i: uint256 in range(_COUNT, bound=16):
-        if (skip >> i) & 1 == 0 and amounts[i] > 0:
-            custody._send(i, receiver, amounts[i])
-    log RedeemedInKind(caller=msg.sender, receiver=receiver, owner=owner, shares=shares, amounts=amounts, skip=skip)
-    return amounts
+    answer: Bytes[576] = raw_call(extension, msg.data, max_outsize=576, is_delegate_call=True)
+    return abi_decode(answer, DynArray[uint256, 16])
+
+
+@external
+def deposit_in_kind(shares: uint256, receiver: address, max_amounts: DynArray[uint256, 16]) -> DynArray[uint256, 16]:
+    """
+    @notice Mints shares for their part of every token held; see VaultExtension.
+    @return Base units of each asset taken.
+    """
+    answer: Bytes[576] = raw_call(extension, msg.data, max_outsize=576, is_delegate_call=True)
+    return abi_decode(answer, DynArray[uint256, 16])
 
 
 # ---------------------------------------------------------------------------------------------
@@ -324,50 +406,10 @@ def deposit(assets: uint256, receiver: address) -> uint256:
     @param receiver Gets the shares.
     @return Share base units minted.
     """
-    appraisal: Appraisal = self._appraise(True)
-    shares: uint256 = self._to_shares(fees._net(assets, self._terms().entry_fee_bps), appraisal.total_assets, False)
-    self._deposit(assets, shares, receiver, appraisal)
+    appraisal: valuation.Appraisal = valuation._appraise(True)
+    shares: uint256 = valuation._to_shares(fees._net(assets, valuation._terms().entry_fee_bps), appraisal.total_assets, False)
+    valuation._deposit(assets, shares, receiver, appraisal)
     return shares
-
-
-@external
-def mint(shares: uint256, receiver: address) -> uint256:
-    """
-    @notice Mints an exact number of shares. Anyone; reverts as `deposit` does.
-    @param shares Share base units.
-    @param receiver Gets the shares.
-    @return Base units of the base asset taken.
-    """
-    appraisal: Appraisal = self._appraise(True)
-    assets: uint256 = fees._gross(self._to_assets(shares, appraisal.total_assets, True), self._terms().entry_fee_bps)
-    self._deposit(assets, shares, receiver, appraisal)
-    return assets
-
-
-@external
-def withdraw(assets: uint256, receiver: address, owner: address) -> uint256:
-    """
-    @notice Pays an exact amount of base asset, from the base asset held, for shares at live prices
-            and the exit fee. The owner of the shares or whom they approved; reverts when HALTED, a
-            price is not live or the vault holds less base asset.
-    @return Share base units burned.
-    """
-    appraisal: Appraisal = self._appraise(True)
-    shares: uint256 = self._to_shares(fees._gross(assets, self._terms().exit_fee_bps), appraisal.total_assets, True)
-    self._withdraw(assets, shares, receiver, owner, appraisal)
-    return shares
-
-
-@external
-def redeem(shares: uint256, receiver: address, owner: address) -> uint256:
-    """
-    @notice Burns an exact number of shares for base asset; otherwise as `withdraw`.
-    @return Base units of the base asset paid.
-    """
-    appraisal: Appraisal = self._appraise(True)
-    assets: uint256 = fees._net(self._to_assets(shares, appraisal.total_assets, False), self._terms().exit_fee_bps)
-    self._withdraw(assets, shares, receiver, owner, appraisal)
-    return assets
 
 
 @external
@@ -376,7 +418,7 @@ def totalAssets() -> uint256:
     """
     @notice Value of everything held, in base asset units; from the last mark when prices are not live.
     """
-    return self._appraise(False).total_assets
+    return valuation._appraise(False).total_assets
 
 
 @external
@@ -385,7 +427,7 @@ def mark_is_live() -> bool:
     """
     @notice Whether conversions answer from live prices; otherwise from the last mark.
     """
-    return self._appraise(False).live
+    return valuation._appraise(False).live
 
 
 @external
@@ -394,7 +436,7 @@ def value() -> uint256:
     """
     @notice Value of everything held, USD at 18 decimals. Reverts when a price is not live.
     """
-    return self._appraise(True).worth
+    return valuation._appraise(True).worth
 
 
 @external
@@ -403,8 +445,17 @@ def value_per_share() -> uint256:
     """
     @notice USD at 18 decimals per 10**18 share units. Reverts when a price is not live.
     """
-    appraisal: Appraisal = self._appraise(True)
-    return self._per_share(appraisal.worth, appraisal.base_price)
+    appraisal: valuation.Appraisal = valuation._appraise(True)
+    return valuation._per_share(appraisal.worth, appraisal.base_price)
+
+
+@external
+@view
+def health() -> uint256:
+    """
+    @notice The lowest health factor of any position, at 1e18; the largest number when nothing is owed.
+    """
+    return positions._health()
 
 
 @external
@@ -413,7 +464,7 @@ def convertToShares(assets: uint256) -> uint256:
     """
     @notice Without fees, rounded down.
     """
-    return self._to_shares(assets, self._appraise(False).total_assets, False)
+    return valuation._to_shares(assets, valuation._appraise(False).total_assets, False)
 
 
 @external
@@ -422,7 +473,7 @@ def convertToAssets(shares: uint256) -> uint256:
     """
     @notice Without fees, rounded down.
     """
-    return self._to_assets(shares, self._appraise(False).total_assets, False)
+    return valuation._to_assets(shares, valuation._appraise(False).total_assets, False)
 
 
 @external
@@ -431,7 +482,7 @@ def previewDeposit(assets: uint256) -> uint256:
     """
     @notice Shares that `deposit` would mint, entry fee included.
     """
-    return self._to_shares(fees._net(assets, self._terms().entry_fee_bps), self._appraise(False).total_assets, False)
+    return valuation._to_shares(fees._net(assets, valuation._terms().entry_fee_bps), valuation._appraise(False).total_assets, False)
 
 
 @external
@@ -440,7 +491,7 @@ def previewMint(shares: uint256) -> uint256:
     """
     @notice Assets that `mint` would take, entry fee included.
     """
-    return fees._gross(self._to_assets(shares, self._appraise(False).total_assets, True), self._terms().entry_fee_bps)
+    return fees._gross(valuation._to_assets(shares, valuation._appraise(False).total_assets, True), valuation._terms().entry_fee_bps)
 
 
 @external
@@ -449,7 +500,7 @@ def previewWithdraw(assets: uint256) -> uint256:
     """
     @notice Shares that `withdraw` would burn, exit fee included.
     """
-    return self._to_shares(fees._gross(assets, self._terms().exit_fee_bps), self._appraise(False).total_assets, True)
+    return valuation._to_shares(fees._gross(assets, valuation._terms().exit_fee_bps), valuation._appraise(False).total_assets, True)
 
 
 @external
@@ -458,7 +509,7 @@ def previewRedeem(shares: uint256) -> uint256:
     """
     @notice Assets that `redeem` would pay, exit fee included.
     """
-    return fees._net(self._to_assets(shares, self._appraise(False).total_assets, False), self._terms().exit_fee_bps)
+    return fees._net(valuation._to_assets(shares, valuation._appraise(False).total_assets, False), valuation._terms().exit_fee_bps)
 
 
 @external
@@ -467,8 +518,8 @@ def maxDeposit(receiver: address) -> uint256:
     """
     @notice 0 unless deposits are open now; otherwise what `maxMint` shares are worth.
     """
-    appraisal: Appraisal = self._appraise(False)
-    return self._to_assets(self._max_entry(appraisal), appraisal.total_assets, False)
+    appraisal: valuation.Appraisal = valuation._appraise(False)
+    return valuation._to_assets(self._max_entry(appraisal), appraisal.total_assets, False)
 
 
 @external
@@ -477,7 +528,7 @@ def maxMint(receiver: address) -> uint256:
     """
     @notice 0 unless deposits are open now; otherwise what numbers have room for, far beyond any supply.
     """
-    return self._max_entry(self._appraise(False))
+    return self._max_entry(valuation._appraise(False))
 
 
 @external
@@ -486,12 +537,12 @@ def maxWithdraw(owner: address) -> uint256:
     """
     @notice What the owner can withdraw now from the base asset held; 0 when HALTED or not live.
     """
-    appraisal: Appraisal = self._appraise(False)
-    terms: IMandate.Terms = self._terms()
+    appraisal: valuation.Appraisal = valuation._appraise(False)
+    terms: IMandate.Terms = valuation._terms()
     if not appraisal.live or terms.state == HALTED:
         return 0
-    assets: uint256 = fees._net(self._to_assets(erc20.balanceOf[owner], appraisal.total_assets, False), terms.exit_fee_bps)
-    return min(assets, custody._holding(0, custody._claimed_assets))
+    assets: uint256 = fees._net(valuation._to_assets(erc20.balanceOf[owner], appraisal.total_assets, False), terms.exit_fee_bps)
+    return min(assets, custody._holding(0, state._claimed_assets()))
 
 
 @external
@@ -500,15 +551,15 @@ def maxRedeem(owner: address) -> uint256:
     """
     @notice What the owner can redeem now from the base asset held; 0 when HALTED or not live.
     """
-    appraisal: Appraisal = self._appraise(False)
-    terms: IMandate.Terms = self._terms()
+    appraisal: valuation.Appraisal = valuation._appraise(False)
+    terms: IMandate.Terms = valuation._terms()
     if not appraisal.live or terms.state == HALTED:
         return 0
-    held: uint256 = custody._holding(0, custody._claimed_assets)
+    held: uint256 = custody._holding(0, state._claimed_assets())
     gross: uint256 = held * fees.ONE_BPS // (fees.ONE_BPS - terms.exit_fee_bps)
-    shares: uint256 = min(erc20.balanceOf[owner], self._to_shares(gross, appraisal.total_assets, False))
+    shares: uint256 = min(erc20.balanceOf[owner], valuation._to_shares(gross, appraisal.total_assets, False))
     # What pays nothing is refused.
-    if fees._net(self._to_assets(shares, appraisal.total_assets, False), terms.exit_fee_bps) == 0:
+    if fees._net(valuation._to_assets(shares, appraisal.total_assets, False), terms.exit_fee_bps) == 0:
         return 0
     return shares
 
@@ -519,144 +570,16 @@ def maxRedeem(owner: address) -> uint256:
 
 
 @internal
-def _deposit(assets: uint256, shares: uint256, receiver: address, appraisal: Appraisal):
-    """
-    @dev A vault that had no shares starts its peak anew.
-    """
-    assert shares > 0, "vault: zero shares"
-    per_share: uint256 = self._per_share(appraisal.worth, appraisal.base_price)
-    first: bool = erc20.totalSupply == 0
-    erc20._mint(receiver, shares)
-    assert erc20.totalSupply <= MAX_SHARES, "vault: too many shares"
-    custody._receive_exact(0, msg.sender, assets)
-    self._keep_mark(appraisal.total_assets + assets)
-    worth: uint256 = appraisal.worth + assets * appraisal.base_price // ONE
-    extcall IMandate(mandate).enter(per_share, self._per_share(worth, appraisal.base_price), first)
-    log IERC4626.Deposit(sender=msg.sender, owner=receiver, assets=assets, shares=shares)
-
-
-@internal
-def _withdraw(assets: uint256, shares: uint256, receiver: address, owner: address, appraisal: Appraisal):
-    assert assets > 0, "vault: zero assets"
-    assert receiver not in [empty(address), self], "vault: bad receiver"
-    assert assets <= custody._holding(0, custody._claimed_assets), "vault: not enough base asset"
-    self._burn_from(owner, shares)
-    custody._send(0, receiver, assets)
-    self._keep_mark(appraisal.total_assets - assets)
-    worth: uint256 = appraisal.worth - assets * appraisal.base_price // ONE
-    extcall IMandate(mandate).leave(self._per_share(worth, appraisal.base_price))
-    log IERC4626.Withdraw(sender=msg.sender, receiver=receiver, owner=owner, assets=assets, shares=shares)
-
-
-@internal
-def _burn_from(owner: address, shares: uint256):
-    if msg.sender != owner:
-        erc20._spend_allowance(owner, msg.sender, shares)
-    erc20._burn(owner, shares)
-
-
-@internal
 @view
-def _terms() -> IMandate.Terms:
-    return staticcall IMandate(mandate).terms()
-
-
-@internal
-@view
-def _max_entry(appraisal: Appraisal) -> uint256:
+def _max_entry(appraisal: valuation.Appraisal) -> uint256:
     if not appraisal.live:
         return 0
-    per_share: uint256 = self._per_share(appraisal.worth, appraisal.base_price)
+    per_share: uint256 = valuation._per_share(appraisal.worth, appraisal.base_price)
     if erc20.totalSupply == 0:
         # The first deposit restarts the peak, so that no drawdown stands.
         per_share = 2**128
-    if not staticcall IMandate(mandate).is_open(per_share):
+    if not staticcall IMandate(valuation.mandate).is_open(per_share):
         return 0
     # Half of what custody can count leaves room for the highest fee.
-    room: uint256 = (custody.MAX_BALANCE - custody._holding(0, custody._claimed_assets)) // 2
-    return min(MAX_SHARES - erc20.totalSupply, self._to_shares(room, appraisal.total_assets, False))
-
-
-# ---------------------------------------------------------------------------------------------
-# Internals: valuation
-# ---------------------------------------------------------------------------------------------
-
-
-@internal
-@view
-def _appraise(strict: bool) -> Appraisal:
-    """
-    @dev Everything held at live prices. Otherwise reverts when strict, or answers from the mark.
-    """
-    prices: DynArray[uint256, 16] = []
-    if strict:
-        prices = staticcall IPriceOracle(oracle).prices()
-    else:
-        live: bool = False
-        live, prices = staticcall IPriceOracle(oracle).try_prices()
-        if not live:
-            total: uint256 = self._mark * (erc20.totalSupply + _VIRTUAL_SHARES) // (ONE * _VIRTUAL_SHARES)
-            total -= min(total, _VIRTUAL_ASSETS)
-            return Appraisal(worth=0, base_price=0, total_assets=total, live=False)
-    worth: uint256 = self._sum(self._values(custody._holdings(), prices))
-    return Appraisal(worth=worth, base_price=prices[0], total_assets=worth * ONE // prices[0], live=True)
-
-
-@internal
-def _keep_mark(total_assets: uint256):
-    """
-    @dev Kept for when prices are not live; `_appraise` inverts it.
-    """
-    self._mark = (total_assets + _VIRTUAL_ASSETS) * ONE * _VIRTUAL_SHARES // (erc20.totalSupply + _VIRTUAL_SHARES)
-
-
-@internal
-@view
-def _per_share(worth: uint256, base_price: uint256) -> uint256:
-    """
-    @dev Rounded down.
-    """
-    return (worth + _VIRTUAL_ASSETS * base_price // ONE) * ONE // (erc20.totalSupply + _VIRTUAL_SHARES)
-
-
-@internal
-@view
-def _to_shares(assets: uint256, total_assets: uint256, round_up: bool) -> uint256:
-    numerator: uint256 = assets * (erc20.totalSupply + _VIRTUAL_SHARES)
-    denominator: uint256 = total_assets + _VIRTUAL_ASSETS
-    return fees._ceil_div(numerator, denominator) if round_up else numerator // denominator
-
-
-@internal
-@view
-def _to_assets(shares: uint256, total_assets: uint256, round_up: bool) -> uint256:
-    numerator: uint256 = shares * (total_assets + _VIRTUAL_ASSETS)
-    supply: uint256 = erc20.totalSupply + _VIRTUAL_SHARES
-    return fees._ceil_div(numerator, supply) if round_up else numerator // supply
-
-
-@internal
-@pure
-def _values(amounts: DynArray[uint256, 16], prices: DynArray[uint256, 16]) -> DynArray[uint256, 16]:
-    """
-    @dev USD at 18 decimals, each rounded down.
-    """
-    values: DynArray[uint256, 16] = []
-    for i: uint256 in range(len(amounts), bound=16):
-        values.append(amounts[i] * prices[i] // ONE)
-    return values
-
-
-@internal
-@pure
-def _book(held: DynArray[uint256, 16]) -> IMandate.Book:
-    return IMandate.Book(held=held, owed=[], venues=[], wallet=held[0], health=max_value(uint256))
-
-
-@internal
-@pure
-def _sum(values: DynArray[uint256, 16]) -> uint256:
-    total: uint256 = 0
-    for addend: uint256 in values:
-        total += addend
-    return total
+    room: uint256 = (custody.MAX_BALANCE - custody._holding(0, state._claimed_assets())) // 2
+    return min(valuation.MAX_SHARES - erc20.totalSupply, valuation._to_shares(room, appraisal.total_assets, False))

@@ -173,8 +173,11 @@ def compiled_types() -> Mapping[str, Any]:
     """Compile what is deployed; ape keeps the output until a source changes."""
     from ape import project
 
+    from offchain.settle.deployment import VENUE_CONTRACTS
+
     project.load_contracts()
-    return {name: getattr(project, name).contract_type for name in ("PriceOracle", "Mandate", "Vault")}
+    names = ("PriceOracle", "Mandate", *VENUE_CONTRACTS.values(), "VaultExtension", "Vault")
+    return {name: getattr(project, name).contract_type for name in names}
 
 
 def require_free_mandate(provider: Any, plan: DeploymentPlan) -> None:

@@ -11,6 +11,9 @@
 
 
 from ethereum.ercs import IERC20
+from . import state
+
+uses: state
 
 
 event Claimed:
@@ -25,8 +28,6 @@ MAX_ASSETS: constant(uint256) = 16
 MAX_BALANCE: constant(uint256) = 2**120 - 1
 
 
-# Bit i is set while anyone has a claim to asset i, so that valuation reads totals only then.
-_claimed_assets: uint256
 _total_claims: HashMap[uint256, uint256]
 # Account -> asset -> base units recorded when a redemption in kind skipped the asset.
 claims: public(HashMap[address, HashMap[uint256, uint256]])
@@ -69,10 +70,15 @@ def holdings() -> DynArray[uint256, 16]:
     """
     @notice What shareholders own of each asset, in its base units.
     """
-    return self._holdings()
+    amounts: DynArray[uint256, 16] = []
+    claimed: uint256 = state._claimed_assets()
+    for i: uint256 in range(_COUNT, bound=16):
+        amounts.append(self._holding(i, claimed))
+    return amounts
 
 
 @external
+@reentrant
 def claim(asset: uint256, receiver: address) -> uint256:
     """
     @notice Pays the caller's recorded claim to one asset. Anyone who has one; reverts otherwise, or
@@ -86,7 +92,7 @@ def claim(asset: uint256, receiver: address) -> uint256:
     self.claims[msg.sender][asset] = 0
     self._total_claims[asset] -= amount
     if self._total_claims[asset] == 0:
-        self._claimed_assets &= ~(1 << asset)
+        state._set_claimed(asset, False)
     self._send(asset, receiver, amount)
     log Claimed(account=msg.sender, receiver=receiver, asset=asset, amount=amount)
     return amount
@@ -94,11 +100,11 @@ def claim(asset: uint256, receiver: address) -> uint256:
 
 @internal
 @view
-def _holdings() -> DynArray[uint256, 16]:
-    amounts: DynArray[uint256, 16] = []
-    claimed: uint256 = self._claimed_assets
+def _holdings() -> uint256[16]:
+    amounts: uint256[16] = empty(uint256[16])
+    claimed: uint256 = state._claimed_assets()
     for i: uint256 in range(_COUNT, bound=16):
-        amounts.append(self._holding(i, claimed))
+        amounts[i] = self._holding(i, claimed)
     return amounts
 
 
@@ -114,7 +120,8 @@ def _holding(asset: uint256, claimed: uint256) -> uint256:
 @internal
 @view
 def _balance(token: address) -> uint256:
-    return min(staticcall IERC20(token).balanceOf(self), MAX_BALANCE)
+    # Tokens were contracts at deployment; one that is gone answers too little and reverts as well.
+    return min(staticcall IERC20(token).balanceOf(self, skip_contract_check=True), MAX_BALANCE)
 
 
 @internal
@@ -145,7 +152,7 @@ def _record_claim(account: address, asset: uint256, amount: uint256):
         return
     self.claims[account][asset] += amount
     self._total_claims[asset] += amount
-    self._claimed_assets |= 1 << asset
+    state._set_claimed(asset, True)
 
 
 @internal

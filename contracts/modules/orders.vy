@@ -11,18 +11,12 @@
 """
 
 
-from snekmate.utils import ecdsa
 from snekmate.utils import eip712_domain_separator
+from ..interfaces import IVenue
+from . import state
+
 uses: eip712_domain_separator
-
-
-struct Leg:
-    venue: uint8
-    token_in: uint8
-    token_out: uint8
-    fee: uint24
-    amount_in: uint128
-    min_amount_out: uint128
+uses: state
 
 
 struct Order:
@@ -30,7 +24,7 @@ struct Order:
     deadline: uint256
     mandate_hash: bytes32
     model_hash: bytes32
-    legs: DynArray[Leg, 16]
+    legs: DynArray[IVenue.Leg, 16]
     min_value_per_share: uint256
     max_base_fee: uint256
 
@@ -47,10 +41,8 @@ ORDER_TYPEHASH: constant(bytes32) = keccak256(
     "Order(uint256 nonce,uint256 deadline,bytes32 mandate_hash,bytes32 model_hash,Leg[] legs,uint256 min_value_per_share,uint256 max_base_fee)Leg(uint8 venue,uint8 token_in,uint8 token_out,uint24 fee,uint128 amount_in,uint128 min_amount_out)"
 )
 ERC1271_MAGIC: constant(bytes4) = 0x1626ba7e
-
-
-# The only nonce that may settle next.
-order_nonce: public(uint256)
+# Half the order of secp256k1: the larger s of a pair is refused, as in snekmate's ecdsa.
+MAX_S: constant(uint256) = 57896044618658097711785492504343953926418782139537452191302581570759080747168
 
 
 @external
@@ -66,7 +58,7 @@ def hash_order(order: Order) -> bytes32:
 @view
 def _digest(order: Order) -> bytes32:
     hashes: DynArray[bytes32, 16] = []
-    for leg: Leg in order.legs:
+    for leg: IVenue.Leg in order.legs:
         hashes.append(
             keccak256(
                 abi_encode(
@@ -93,14 +85,14 @@ def _digest(order: Order) -> bytes32:
 
 
 @internal
-def _consume(order: Order):
+def _consume(nonce: uint256, deadline: uint256, max_base_fee: uint256):
     """
     @dev Checks what does not depend on the signature and uses the nonce up.
     """
-    assert order.nonce == self.order_nonce, "orders: wrong nonce"
-    assert block.number <= order.deadline, "orders: expired"
-    assert block.basefee <= order.max_base_fee, "orders: base fee above ceiling"
-    self.order_nonce = order.nonce + 1
+    assert nonce == state._nonce(), "orders: wrong nonce"
+    assert block.number <= deadline, "orders: expired"
+    assert block.basefee <= max_base_fee, "orders: base fee above ceiling"
+    state._use_nonce()
 
 
 @internal
@@ -108,8 +100,8 @@ def _cancel(nonce: uint256):
     """
     @dev Uses the current nonce up without settling. Without access control.
     """
-    assert nonce == self.order_nonce, "orders: wrong nonce"
-    self.order_nonce = nonce + 1
+    assert nonce == state._nonce(), "orders: wrong nonce"
+    state._use_nonce()
     log Cancelled(nonce=nonce, caller=msg.sender)
 
 
@@ -117,20 +109,23 @@ def _cancel(nonce: uint256):
 @view
 def _check_signature(signer: address, digest: bytes32, signature: Bytes[1024]):
     """
-    @dev ERC-1271 when the signer has code and answers with the magic value, ECDSA otherwise (an
-         account may carry code by EIP-7702 and still sign itself).
+    @dev ECDSA when it recovers the signer (an account may carry code by EIP-7702 and still sign
+         itself); otherwise the signer must have code that answers with the magic value of ERC-1271.
     """
-    if signer.is_contract:
-        success: bool = False
-        answer: Bytes[32] = b""
-        success, answer = raw_call(
-            signer,
-            abi_encode(digest, signature, method_id=ERC1271_MAGIC),
-            max_outsize=32,
-            is_static_call=True,
-            revert_on_failure=False,
-        )
-        if success and len(answer) == 32 and answer == abi_encode(ERC1271_MAGIC):
-            return
-    assert len(signature) == 65, "orders: invalid signature"
-    assert ecdsa._recover_sig(digest, slice(signature, 0, 65)) == signer, "orders: invalid signature"
+    if len(signature) == 65:
+        s: uint256 = extract32(signature, 32, output_type=uint256)
+        v: uint256 = convert(slice(signature, 64, 1), uint256)
+        if s <= MAX_S and signer != empty(address):
+            if ecrecover(digest, v, extract32(signature, 0, output_type=uint256), s) == signer:
+                return
+    assert signer.is_contract, "orders: invalid signature"
+    success: bool = False
+    answer: Bytes[32] = b""
+    success, answer = raw_call(
+        signer,
+        abi_encode(digest, signature, method_id=ERC1271_MAGIC),
+        max_outsize=32,
+        is_static_call=True,
+        revert_on_failure=False,
+    )
+    assert success and len(answer) == 32 and answer == abi_encode(ERC1271_MAGIC), "orders: invalid signature"

@@ -82,7 +82,7 @@ def _swap_v2(token_in: address, token_out: address, amount_in: uint256) -> uint2
     reserve0: uint112 = 0
     reserve1: uint112 = 0
     timestamp: uint32 = 0
-    reserve0, reserve1, timestamp = staticcall UniswapV2Pair(pair).getReserves()
+    reserve0, reserve1, timestamp = staticcall UniswapV2Pair(pair).getReserves(skip_contract_check=True)
     reserve_in: uint256 = convert(reserve0 if zero_for_one else reserve1, uint256)
     reserve_out: uint256 = convert(reserve1 if zero_for_one else reserve0, uint256)
     # UniswapV2Library.getAmountOut: the fee is 0.3 % of the input.
@@ -110,6 +110,7 @@ def _swap_v3(token_in: address, token_out: address, fee: uint24, amount_in: uint
         convert(amount_in, int256),
         LOWEST_SQRT_PRICE if zero_for_one else HIGHEST_SQRT_PRICE,
         b"",
+        skip_contract_check=True,
     )
     # A pool that took nothing never called back; its permission must not outlive the leg.
     self._expected_pool = empty(address)
@@ -120,7 +121,10 @@ def _swap_v3(token_in: address, token_out: address, fee: uint24, amount_in: uint
 
 @internal
 def _pay(token: address, to: address, amount: uint256):
-    assert extcall IERC20(token).transfer(to, amount, default_return_value=True), "uniswap: transfer failed"
+    # That a token is there needs no check: a pool that was not paid reverts.
+    assert extcall IERC20(token).transfer(to, amount, default_return_value=True, skip_contract_check=True), (
+        "uniswap: transfer failed"
+    )
 
 
 @internal

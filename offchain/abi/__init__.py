@@ -11,6 +11,6 @@ from typing import Any
 
 @cache
 def contract_abi(name: str) -> list[dict[str, Any]]:
-    """The ABI of ``Vault``, ``Mandate`` or ``PriceOracle``."""
+    """The ABI of a contract of ``contracts/`` by name; the vault's has the events of its extension."""
     entries: list[dict[str, Any]] = json.loads(files(__name__).joinpath(f"{name}.json").read_text())
     return entries

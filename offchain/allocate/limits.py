@@ -37,11 +37,6 @@ def loss(value_before: int, value_after: int) -> int:
     return -(-max(0, value_before - value_after) * ONE // value_before)
 
 
-def owed_values(owed: Sequence[int], prices: Sequence[int]) -> tuple[int, ...]:
-    """USD at 18 decimals, each rounded up."""
-    return tuple(-(-amount * price // ONE) for amount, price in zip(owed, prices, strict=True))
-
-
 def turnover(before: Sequence[int], after: Sequence[int]) -> int:
     """Larger of what was bought and what was sold, net by asset, at 1e18 of the value before, rounded up."""
     changes = [new - old for old, new in zip(before, after, strict=True)]
@@ -81,11 +76,7 @@ def outside(held: Sequence[int], limits: VaultLimits, reduce_only: bool = False)
 
 
 def weight_refusal(
-    before: Sequence[int],
-    after: Sequence[int],
-    limits: VaultLimits,
-    reduce_only: bool = False,
-    debts: tuple[int, int] = (0, 0),
+    before: Sequence[int], after: Sequence[int], limits: VaultLimits, reduce_only: bool = False
 ) -> Refusal | None:
     """Check realised weights: inside their bounds, or closer than before.
 
@@ -95,11 +86,9 @@ def weight_refusal(
     Parameters
     ----------
     before, after
-        Values held before and after the legs, at the same prices.
-    debts
-        Values owed before and after: weights are of what is left.
+        Values before and after the legs, at the same prices.
     """
-    total_before, total_after = sum(before) - debts[0], sum(after) - debts[1]
+    total_before, total_after = sum(before), sum(after)
     lower, upper = weight_bounds(limits, reduce_only)
     first_violated: int | None = None
     closer = False
@@ -122,9 +111,7 @@ def weight_refusal(
     return None
 
 
-def refusals(
-    snapshot: Snapshot, holdings: Sequence[int], limits: VaultLimits, owed: Sequence[int] | None = None
-) -> tuple[Refusal, ...]:
+def refusals(snapshot: Snapshot, holdings: Sequence[int], limits: VaultLimits) -> tuple[Refusal, ...]:
     """Rules that a settlement which leaves `holdings` breaks, on the snapshot's state; empty when it passes.
 
     Parameters
@@ -132,19 +119,14 @@ def refusals(
     snapshot
         Holdings before, prices, breaker and levels.
     holdings
-        Base units after the legs, in the vault and at its venues.
+        Base units after the legs.
     limits
         To check against: the chain's, or tighter ones.
-    owed
-        Base units owed after the legs; what is owed now when not given.
     """
     vault = snapshot.vault
     prices = [asset.price for asset in snapshot.assets]
-    held = [asset.held for asset in snapshot.assets]
-    debt = [asset.owed for asset in snapshot.assets]
+    held = [asset.balance for asset in snapshot.assets]
     before, after = values(held, prices), values(holdings, prices)
-    debt_before, debt_after = owed_values(debt, prices), owed_values(debt if owed is None else owed, prices)
-    net_before, net_after = _less(before, debt_before), _less(after, debt_after)
     state = settlement_state(vault)
     found: list[Refusal] = []
     if state is BreakerState.HALTED:
@@ -153,20 +135,16 @@ def refusals(
     if reduce_only:
         risen = [index for index in range(1, len(held)) if holdings[index] > held[index]]
         found += [Refusal("limits: risk increased", index) for index in risen]
-    refused = weight_refusal(before, after, limits, reduce_only, (sum(debt_before), sum(debt_after)))
+    refused = weight_refusal(before, after, limits, reduce_only)
     if refused is not None:
         found.append(refused)
-    lost = loss(sum(net_before), sum(net_after))
+    lost = loss(sum(before), sum(after))
     if lost and vault.loss_level + lost > limits.loss_capacity_bps * _BPS:
         found.append(Refusal("loss_budget: exhausted"))
-    turned = turnover(net_before, net_after)
+    turned = turnover(before, after)
     if turned and vault.turnover_level + turned > limits.turnover_capacity_bps * _BPS:
         found.append(Refusal("turnover: exhausted"))
     return tuple(found)
-
-
-def _less(held: Sequence[int], owed: Sequence[int]) -> list[int]:
-    return [value - debt for value, debt in zip(held, owed, strict=True)]
 
 
 def tighter(first: VaultLimits, second: VaultLimits) -> VaultLimits:

@@ -10,12 +10,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from offchain.allocate.borrowing import Borrowing, compile_borrowing
 from offchain.allocate.bounds import Frame, compile_frame, limits_in_force
 from offchain.allocate.errors import MismatchError
 from offchain.allocate.explain import BUDGETS, binding_limits, in_words
 from offchain.allocate.joint import best_target
-from offchain.allocate.limits import FULL_BPS, Refusal, owed_values, refusals, settlement_state, values
+from offchain.allocate.limits import FULL_BPS, Refusal, refusals, settlement_state
 from offchain.allocate.objective import REPAIR_WORTH, mandated, mean_variance, reducing
 from offchain.allocate.plan import Plan, PlanReason
 from offchain.allocate.program import Objective
@@ -128,11 +127,7 @@ class _Planner:
 
     @cached_property
     def frame(self) -> Frame:
-        return compile_frame(self.snapshot, self.limits, self.traded, self.mandate.constraints, self.borrowing)
-
-    @cached_property
-    def borrowing(self) -> Borrowing | None:
-        return compile_borrowing(self.snapshot, self.forecast, self.mandate)
+        return compile_frame(self.snapshot, self.limits, self.traded, self.mandate.constraints)
 
     @cached_property
     def gas(self) -> GasPrice:
@@ -167,7 +162,7 @@ class _Planner:
     @cached_property
     def _preferences(self) -> Objective:
         """At the oracle's prices."""
-        wanted = mandated(self.forecast, self.mandate, self.borrowing)
+        wanted = mandated(self.forecast, self.mandate)
         if self.reducing:
             return replace(mean_variance(self.forecast, self.mandate.objective.risk_aversion), terms=())
         if not isinstance(self.mandate.objective, MaximumSharpeObjective):
@@ -225,9 +220,8 @@ class _Planner:
             except RouteError as error:
                 failure = error
                 continue
-            refused = ()
-            for limits in (self.limits, self.snapshot.vault.limits):
-                refused = refused or refusals(self.snapshot, realised.holdings, limits, realised.owed)
+            refused = refusals(self.snapshot, realised.holdings, self.limits)
+            refused = refused or refusals(self.snapshot, realised.holdings, self.snapshot.vault.limits)
             if not refused:
                 return realised, ()
         if failure is not None and not refused:
@@ -281,27 +275,25 @@ class _Planner:
         return target, realised
 
     def _score(self, realised: Realised) -> float:
-        after = self._fractions(realised)
+        after = self._fractions(realised.holdings)
         standing = self.frame.standing(after - self.frame.weights)
         gas = realised.gas_cost_usd / self.value_usd
         return self.objective.value(after) - self.objective.penalty * standing - gas
 
-    def _fractions(self, realised: Realised) -> FloatArray:
-        """Values of what is held less what is owed, as fractions of the value before."""
-        return np.array([value / self.snapshot.value for value in self._net_values(realised)])
-
-    def _net_values(self, realised: Realised) -> list[int]:
-        """USD at 18 decimals."""
-        prices = [asset.price for asset in self.snapshot.assets]
-        held, owed = values(realised.holdings, prices), owed_values(realised.owed, prices)
-        return [value - debt for value, debt in zip(held, owed, strict=True)]
+    def _fractions(self, holdings: Sequence[int]) -> FloatArray:
+        """Values of holdings as fractions of the value before."""
+        value = self.snapshot.value
+        return np.array(
+            [held * asset.price // 10**18 / value for held, asset in zip(holdings, self.snapshot.assets, strict=True)]
+        )
 
     # What comes out.
 
     def _trade(self, target: Target, realised: Realised, gain: float) -> Plan:
-        after = self._fractions(realised)
-        value_after = sum(self._net_values(realised))
-        owed_after = sum(owed_values(realised.owed, [asset.price for asset in self.snapshot.assets]))
+        after = self._fractions(realised.holdings)
+        value_after = sum(
+            held * asset.price // 10**18 for held, asset in zip(realised.holdings, self.snapshot.assets, strict=True)
+        )
         reason = PlanReason.IMPROVES
         if self.reducing:
             reason = PlanReason.REDUCES
@@ -319,8 +311,6 @@ class _Planner:
             value_after=value_after,
             gain=gain,
             gain_bound=max(gain, target.bound - self._idle),
-            leverage_after=(value_after + owed_after) / value_after,
-            health_after=realised.health_factor if np.isfinite(realised.health_factor) else None,
         )
 
     def _not_worth_it(self, target: Target) -> Plan:
@@ -348,8 +338,6 @@ class _Planner:
             value_after=self.snapshot.value,
             binding_limits=(),
             model_hash=self.forecast.model_hash,
-            leverage_after=self.snapshot.leverage,
-            health_after=self.snapshot.health_factor,
             note=note,
         )
         if target is None:

@@ -79,7 +79,7 @@ def execute(order: Order, holdings: Sequence[int], pools: Sequence[Pool]) -> Exe
                 raise Refused("uniswap: not enough liquidity") from None
             amount_in, amount_out = swap.amount_in, swap.amount_out
             if amount_out < minimum:
-                raise Refused("uniswap: amount out below minimum")
+                raise Refused("orders: amount out below minimum")
             after[index] = swap.after
             held[leg.token_in] -= amount_in
             held[leg.token_out] += amount_out

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from offchain.errors import PlimsollError
 from offchain.mandate import Mandate
+from offchain.mandate.venues import AaveV3Venue, BalancerV2Venue, ListedVenue
 
 CREATE2_DEPLOYER: Final = "0x4e59b44847b379578588920cA78FbF26c0B4956C"
 """The deterministic deployment proxy that stands on the public chains."""
@@ -56,12 +57,14 @@ class DeploymentPlan:
     deployer: str
     oracle: Creation
     mandate: Creation
+    venues: tuple[Creation, ...]
+    extension: Creation
     vault: Creation
 
     @property
     def creations(self) -> tuple[Creation, ...]:
-        """Oracle, mandate, vault."""
-        return (self.oracle, self.mandate, self.vault)
+        """Oracle, mandate, venues, the vault's extension, vault."""
+        return (self.oracle, self.mandate, *self.venues, self.extension, self.vault)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,8 @@ def plan_deployment(
     Parameters
     ----------
     creation_code
-        Hex creation code of ``PriceOracle``, ``Mandate`` and ``Vault``, without arguments.
+        Hex creation code without arguments, by contract: ``PriceOracle``, ``Mandate``, ``VaultExtension``,
+        ``Vault`` and the venues that the mandate lists (`VENUE_CONTRACTS`).
     salt
         At most 32 bytes; another salt gives another vault of the same mandate and roles.
     """
@@ -129,22 +133,46 @@ def plan_deployment(
             roles.delay,
         ),
     )
+    tokens = [asset.address for asset in mandate.ordered_assets]
+    venues = tuple(
+        _creation(VENUE_CONTRACTS[type(venue)], creation_code, deployer, salt, *_venue(mandate, venue, tokens))
+        for venue in mandate.listed_venues
+    )
+    parts = (
+        tokens,
+        mandate.ordered_assets[0].decimals,
+        oracle.address,
+        policy.address,
+        [one.address for one in venues],
+    )
+    parts_types = ["address[]", "uint256", "address", "address", "address[]"]
+    extension = _creation(
+        "VaultExtension", creation_code, deployer, salt, ["string", *parts_types], (mandate.name, *parts)
+    )
     vault = _creation(
         "Vault",
         creation_code,
         deployer,
         salt,
-        ["string", "string", "address[]", "uint256", "address", "address"],
-        (
-            mandate.name,
-            mandate.symbol,
-            [asset.address for asset in mandate.ordered_assets],
-            mandate.ordered_assets[0].decimals,
-            oracle.address,
-            policy.address,
-        ),
+        ["string", "string", *parts_types, "address"],
+        (mandate.name, mandate.symbol, *parts, extension.address),
     )
-    return DeploymentPlan(deployer, oracle, policy, vault)
+    return DeploymentPlan(deployer, oracle, policy, venues, extension, vault)
+
+
+VENUE_CONTRACTS: Final = {AaveV3Venue: "AaveV3", BalancerV2Venue: "BalancerV2"}
+"""Contract of ``contracts/venues`` by kind of listed venue."""
+
+
+def _venue(mandate: Mandate, venue: ListedVenue, tokens: list[str]) -> tuple[list[str], tuple[Any, ...]]:
+    """Constructor types and arguments of a venue."""
+    if isinstance(venue, AaveV3Venue):
+        supply, borrow = (
+            sum(1 << mandate.symbols.index(symbol) for symbol in symbols) for symbols in (venue.supply, venue.borrow)
+        )
+        return ["address", "address[]", "uint256", "uint256"], (venue.pool, tokens, supply, borrow)
+    pools = [bytes.fromhex(pool[2:]) for pool in venue.pools]
+    return ["address", "address[]", "bytes32[]"], (venue.vault, tokens, pools)
 
 
 FEEDS_TYPE: Final = "(uint256,address,uint256,uint256,uint256,uint256,address,address,uint256)[]"

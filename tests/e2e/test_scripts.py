@@ -83,7 +83,7 @@ def test_deploy_creates_what_the_compiler_makes(vault: DeployedVault, recorded: 
     runtime = compiled("Vault").runtime_size
     # Vyper appends the immutables to the code.
     assert len(vault.web3.eth.get_code(vault.address)) > runtime
-    assert set(recorded.code_hashes) == {"Vault", "Mandate", "PriceOracle"}
+    assert set(recorded.code_hashes) == {"Vault", "VaultExtension", "Mandate", "PriceOracle"}
 
 
 def test_second_deploy_sends_nothing(scripts: ApeScripts, vault: DeployedVault, recorded: Deployment) -> None:
@@ -200,7 +200,7 @@ def test_rehearses_a_deployment_on_a_fork_of_its_own(scripts: ApeScripts, node: 
     rehearsal = ApeScripts(
         scripts.deployments, "ethereum:mainnet-fork:foundry", upstream=node.rpc_url, ape_data=scripts.ape_data
     ).answer("deploy", "--mandate", str(DOLLAR_RESERVE), "--account", "owner")
-    assert rehearsal["created"] == ["PriceOracle", "Mandate", "Vault"]
+    assert rehearsal["created"] == ["PriceOracle", "Mandate", "VaultExtension", "Vault"]
     assert rehearsal["record"] is None
     assert node.chain.code(rehearsal["vault"]) == "0x"
 
@@ -209,7 +209,7 @@ def test_rehearses_a_deployment_on_a_local_chain_of_its_own(scripts: ApeScripts)
     rehearsal = ApeScripts(scripts.deployments, host="auto", ape_data=scripts.ape_data).answer(
         "deploy", "--mandate", str(DOLLAR_RESERVE), "--account", "owner"
     )
-    assert rehearsal["created"] == ["PriceOracle", "Mandate", "Vault"]
+    assert rehearsal["created"] == ["PriceOracle", "Mandate", "VaultExtension", "Vault"]
     assert rehearsal["record"] is None
 
 
@@ -239,5 +239,5 @@ def test_rehearses_a_deployment_on_a_fork_of_mainnet(tmp_path: Path) -> None:
         outcome = scripts.run(
             "deploy", "--json", "--mandate", str(BLUE_CHIP), "--keyfile", str(own), *roles, passphrase="secret"
         )
-    assert json.loads(outcome.stdout)["created"] == ["PriceOracle", "Mandate", "Vault"]
+    assert json.loads(outcome.stdout)["created"] == ["PriceOracle", "Mandate", "VaultExtension", "Vault"]
     assert json.loads(outcome.stdout)["record"] == str(tmp_path / "deployments" / "1-fork.json")

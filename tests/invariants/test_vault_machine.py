@@ -58,7 +58,7 @@ HEISTS = (("WETH", "WBTC"), ("WETH", "USDC"))
 
 REFUSALS = {
     "limits: weight", "limits: risk increased", "loss_budget: exhausted", "turnover: exhausted", "breaker: halted",
-    "uniswap: amount out below minimum", "oracle: stale", "mandate: empty vault", "UniswapV2: INSUFFICIENT_OUTPUT_AMOUNT",
+    "orders: amount out below minimum", "oracle: stale", "mandate: empty vault", "UniswapV2: INSUFFICIENT_OUTPUT_AMOUNT",
 }  # fmt: skip
 """What a settlement may be refused for when its order is well-formed and signed."""
 

@@ -11,14 +11,14 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 PROJECT = Path(__file__).parents[2]
 CONTRACTS = PROJECT / "contracts"
-DEPLOYABLE = ("Vault", "Mandate", "PriceOracle")
+DEPLOYABLE = ("Vault", "VaultExtension", "Mandate", "PriceOracle", "AaveV3", "BalancerV2")
 ACTORS = Path(__file__).parent / "vyper"
 
 
@@ -30,10 +30,20 @@ class Compiled:
     runtime_size: int
 
 
+VENUES = ("AaveV3", "BalancerV2")
+
+
 @cache
 def compiled(name: str) -> Compiled:
-    """Compile ``contracts/NAME.vy``, or take the output cached under the hash of all sources."""
-    return _compiled(name, CONTRACTS)
+    """Compile a contract of ours, or take the output cached under the hash of all sources."""
+    if name in VENUES:
+        return replace(_compiled(f"venues/{name}", CONTRACTS), name=name)
+    one = _compiled(name, CONTRACTS)
+    if name != "Vault":
+        return one
+    # What the vault runs by delegatecall are its own events.
+    theirs = [entry for entry in compiled("VaultExtension").abi if entry["type"] == "event" and entry not in one.abi]
+    return replace(one, abi=[*theirs, *one.abi])
 
 
 @cache

@@ -143,7 +143,7 @@ def test_a_wei_in_a_leg_that_would_be_skipped(hostile: Hostile) -> None:
     with world.evm.rolled_back():
         world.settle(order)
     world.give(1, world.vault, 1)
-    with reverts("uniswap: amount out below minimum"):
+    with reverts("orders: amount out below minimum"):
         world.settle(order)
 
 

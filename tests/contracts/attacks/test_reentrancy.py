@@ -13,12 +13,12 @@ from tests.support.hostile import Hostile, actor, failure, puppet
 from tests.support.world import ONE, World, usdc
 
 SHARE_TOKEN = {
-    "transfer", "transferFrom", "approve", "permit", "balanceOf", "allowance", "totalSupply", "nonces",
+    "transfer", "transferFrom", "approve", "balanceOf", "allowance", "totalSupply", "nonces",
     "DOMAIN_SEPARATOR", "eip712Domain", "name", "symbol", "decimals",
 }  # fmt: skip
 """Of the vault, only its share token answers inside: moving shares prices nothing."""
 CALLBACK = {"uniswapV3SwapCallback"}
-FIXED = {"oracle", "mandate", "asset"}
+FIXED = {"oracle", "mandate", "asset", "extension"}
 """Immutables: the same at every moment."""
 
 SAMPLES: dict[str, Any] = {
@@ -27,6 +27,7 @@ SAMPLES: dict[str, Any] = {
     "bytes": b"",
     "bytes32": bytes(32),
     "int256": 1,
+    "uint256[]": [1] * 16,
     "uint8": 27,
 }
 

@@ -27,12 +27,18 @@ def deploy(evm: Evm, tokens: list[str], **changes: Any) -> Contract:
         "oracle": deploy_oracle(evm, *[chainlink(feed)] * count).address,
         "mandate": deploy_mandate(evm, loose_limits(max(1, count))).address,
         "decimals": 6,
+        "venues": [],
+        "extension": "",
     } | changes
-    abi = product_abi("Vault")
-    arguments = constructor_arguments(
-        abi, ["Name", "SYM", tokens, parts["decimals"], parts["oracle"], parts["mandate"]]
-    )
-    return Contract(evm, evm.deploy(bytes.fromhex(compiled("Vault").bytecode[2:]) + arguments), abi)
+    shared = [tokens, parts["decimals"], parts["oracle"], parts["mandate"], parts["venues"]]
+    extension = parts["extension"] or create(evm, "VaultExtension", "Name", *shared).address
+    return create(evm, "Vault", "Name", "SYM", *shared, extension)
+
+
+def create(evm: Evm, name: str, *arguments: Any) -> Contract:
+    abi = product_abi(name)
+    code = bytes.fromhex(compiled(name).bytecode[2:]) + constructor_arguments(abi, arguments)
+    return Contract(evm, evm.deploy(code), abi)
 
 
 @pytest.fixture

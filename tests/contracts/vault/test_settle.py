@@ -106,7 +106,7 @@ def test_a_clamped_leg_keeps_its_price(hostile: Hostile) -> None:
         out = world.settle([world.leg(1, 0, 2 * 10**18)])["amounts_out"][0]
     with world.evm.rolled_back():
         world.settle([world.leg(1, 0, 2 * 10**18, min_amount_out=2 * out)])
-    with world.evm.rolled_back(), reverts("uniswap: amount out below minimum"):
+    with world.evm.rolled_back(), reverts("orders: amount out below minimum"):
         world.settle([world.leg(1, 0, 2 * 10**18, min_amount_out=2 * out + 1)])
 
 
@@ -127,7 +127,7 @@ def test_the_minimum_holds(invested: World) -> None:
         out = invested.settle([sell(invested)])["amounts_out"][0]
     with invested.evm.rolled_back():
         invested.settle([sell(invested, min_out=out)])
-    with reverts("uniswap: amount out below minimum"):
+    with reverts("orders: amount out below minimum"):
         invested.settle([sell(invested, min_out=out + 1)])
 
 
@@ -181,12 +181,12 @@ def test_a_signature_with_high_s(invested: World) -> None:
     good = invested.sign(order)
     curve = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
     s = (curve - int.from_bytes(good[32:64], "big")).to_bytes(32, "big")
-    with reverts("ecdsa: invalid signature `s` value"):
+    with reverts("orders: invalid signature"):
         invested.vault.settle(order, "optimizer", good[:32] + s + bytes([27 + 28 - good[64]]), sender="keeper")
 
 
 def test_garbage_recovers_to_nobody(invested: World) -> None:
-    with reverts("ecdsa: invalid signature"):
+    with reverts("orders: invalid signature"):
         invested.vault.settle(invested.order([]), "0x" + "00" * 20, bytes(65), sender="attacker")
 
 
@@ -198,7 +198,7 @@ def test_tokens_outside_the_universe(invested: World, i: int, j: int) -> None:
 
 @pytest.mark.parametrize("venue", [2, 3, 255])
 def test_unknown_venues(invested: World, venue: int) -> None:
-    with reverts("uniswap: unknown venue"):
+    with reverts("orders: unknown venue"):
         invested.settle([sell(invested)._replace(venue=venue)])
 
 

@@ -52,7 +52,7 @@ def test_order_that_fails_in_simulation_is_never_signed(stage, journal, dispatch
     row = stage.place(dispatch, journal, stage.buy_weth(min_amount_out=10**30))
 
     assert row.state is State.REVERTED
-    assert "uniswap: amount out below minimum" in row.detail
+    assert "orders: amount out below minimum" in row.detail
     assert row.signature is None
     assert journal.transactions() == []
 

@@ -101,7 +101,7 @@ def test_signed_order_is_tried_with_its_own_signature(vault, node, signed):
         ({"nonce": 1}, "orders: wrong nonce"),
         ({"deadline": 1}, "orders: expired"),
         ({"mandate_hash": "0x" + "99" * 32}, "orders: wrong mandate"),
-        ({"legs": (Leg(Venue.UNISWAP_V3, 0, 1, 500, 10**11, 10**30),)}, "uniswap: amount out below minimum"),
+        ({"legs": (Leg(Venue.UNISWAP_V3, 0, 1, 500, 10**11, 10**30),)}, "orders: amount out below minimum"),
         ({"min_value_per_share": 2 * 10**18}, "limits: value per share"),
     ],
 )

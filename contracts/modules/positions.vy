@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: AGPL-3.0-only
+# pragma version ==0.4.3
+# pragma nonreentrancy on
+"""
+@title Venues and the positions a vault has there
+@license GNU Affero General Public License v3.0 only
+@author Plimsoll
+@notice Up to four venues, fixed at deployment with the one contract each may have called. A call gets
+        an exact allowance of the leg's own token, and none is left. Positions are what the account
+        holds and owes less what leavers who skipped a venue have claims to, collateral and debt.
+"""
+
+
+from ethereum.ercs import IERC20
+from ..interfaces import IVenue
+from . import custody
+
+uses: custody
+
+
+event PositionClaimed:
+    account: indexed(address)
+    receiver: indexed(address)
+    venue: indexed(uint256)
+
+
+struct Position:
+    # Base units of the underlying by asset; empty at a venue where nothing is ever held.
+    held: DynArray[uint256, 16]
+    owed: DynArray[uint256, 16]
+
+
+MAX_VENUES: constant(uint256) = 4
+RAY: constant(uint256) = 10**27
+# What a lending protocol's own rounding may move a balance by, in base units.
+DUST: constant(uint256) = 1
+
+
+# A key is venue << 5 | debt << 4 | asset. Bit key is set while anyone has a claim to it.
+_claimed_positions: uint256
+# In units that grow by the venue's index, so that a claim earns and owes interest.
+_total_position_claims: HashMap[uint256, uint256]
+# Account -> key -> the same units.
+position_claims: public(HashMap[address, HashMap[uint256, uint256]])
+
+_COUNT: immutable(uint256)
+_VENUES: immutable(address[4])
+_TARGETS: immutable(address[4])
+
+
+@deploy
+def __init__(venues_: DynArray[address, 4], tokens: DynArray[address, 16], forbidden: DynArray[address, 2]):
+    """
+    @param venues_ All for these tokens in this order.
+    @param tokens The vault's assets.
+    @param forbidden What, besides the vault and its tokens, no venue may have called.
+    """
+    table: address[4] = empty(address[4])
+    targets: address[4] = empty(address[4])
+    for v: uint256 in range(len(venues_), bound=4):
+        table[v] = venues_[v]
+        targets[v] = staticcall IVenue(venues_[v]).target()
+        theirs: DynArray[address, 16] = staticcall IVenue(venues_[v]).tokens()
+        assert keccak256(abi_encode(theirs)) == keccak256(abi_encode(tokens)), "positions: other assets"
+        assert targets[v].is_contract, "positions: no target"
+        assert targets[v] != self and targets[v] not in tokens and targets[v] not in forbidden, "positions: bad target"
+        for i: uint256 in range(len(tokens), bound=16):
+            assert targets[v] != staticcall IVenue(venues_[v]).receipt(i), "positions: bad target"
+    _COUNT = len(venues_)
+    _VENUES = table
+    _TARGETS = targets
+
+
+@external
+@view
+def venues() -> DynArray[address, 4]:
+    """
+    @notice The venues in order; a leg names them from 2 on.
+    """
+    table: DynArray[address, 4] = []
+    for v: uint256 in range(_COUNT, bound=4):
+        table.append(_VENUES[v])
+    return table
+
+
+@internal
+@view
+def _position(v: uint256) -> Position:
+    held: DynArray[uint256, 16] = []
+    owed: DynArray[uint256, 16] = []
+    held, owed = staticcall IVenue(_VENUES[v]).position(self)
+    claimed: uint256 = (self._claimed_positions >> (v << 5)) & (2**32 - 1)
+    if claimed != 0:
+        for i: uint256 in range(len(held), bound=16):
+            held[i] -= min(held[i], self._claimed(v, i, False))
+            owed[i] -= min(owed[i], self._claimed(v, i, True))
+    return Position(held=held, owed=owed)
+
+
+@internal
+@view
+def _readable_position(v: uint256) -> Position:
+    """
+    @dev Empty when the protocol does not even say: it must not hold up those who leave without it.
+    """
+    success: bool = False
+    response: Bytes[1152] = b""
+    success, response = raw_call(
+        _VENUES[v],
+        abi_encode(self, method_id=method_id("position(address)")),
+        max_outsize=1152,
+        is_static_call=True,
+        revert_on_failure=False,
+    )
+    if not success:
+        return Position(held=[], owed=[])
+    return self._position(v)
+
+
+@internal
+@view
+def _health() -> uint256:
+    """
+    @dev The lowest of all venues, at 1e18.
+    """
+    lowest: uint256 = max_value(uint256)
+    for v: uint256 in range(_COUNT, bound=4):
+        lowest = min(lowest, self._health_at(v))
+    return lowest
+
+
+@internal
+@view
+def _health_at(v: uint256) -> uint256:
+    return staticcall IVenue(_VENUES[v]).health(self)
+
+
+@internal
+@view
+def _threshold(v: uint256, asset: uint256) -> uint256:
+    return staticcall IVenue(_VENUES[v]).threshold(self, asset)
+
+
+@internal
+@view
+def _owes() -> bool:
+    for v: uint256 in range(_COUNT, bound=4):
+        for amount: uint256 in self._position(v).owed:
+            if amount > 0:
+                return True
+    return False
+
+
+@internal
+def _run(v: uint256, leg: IVenue.Leg, available: uint256):
+    """
+    @dev Executes a leg, spending at most `available` of its token_in. No allowance is left.
+    """
+    data: Bytes[1024] = b""
+    spend: uint256 = 0
+    asset: uint256 = convert(leg.token_in, uint256)
+    reserved: uint256 = 0
+    if self._claimed_positions != 0:
+        reserved = self._claimed(v, asset, False)
+    data, spend = staticcall IVenue(_VENUES[v]).prepare(self, leg, available, reserved)
+    if len(data) == 0:
+        return
+    target: address = _TARGETS[v]
+    if spend == 0:
+        raw_call(target, data)
+        return
+    assert spend <= available, "positions: spends too much"
+    token: address = custody._TOKENS[asset]
+    self._approve(token, target, spend)
+    raw_call(target, data)
+    if staticcall IERC20(token).allowance(self, target) != 0:
+        self._approve(token, target, 0)
+
+
+@internal
+def _approve(token: address, spender: address, amount: uint256):
+    assert extcall IERC20(token).approve(spender, amount, default_return_value=True), "positions: approve failed"
+
+
+@internal
+def _repay_from(v: uint256, asset: uint256, payer: address, amount: uint256):
+    """
+    @dev Takes debt tokens from somebody and repays with them.
+    """
+    custody._receive_exact(asset, payer, amount)
+    self._repay(v, asset, amount)
+
+
+@internal
+def _repay(v: uint256, asset: uint256, amount: uint256):
+    """
+    @dev Repays with what the wallet holds.
+    """
+    self._run(v, staticcall IVenue(_VENUES[v]).repayment(asset, amount), amount)
+
+
+@internal
+def _take_receipts(v: uint256, asset: uint256, payer: address, amount: uint256):
+    token: address = staticcall IVenue(_VENUES[v]).receipt(asset)
+    assert extcall IERC20(token).transferFrom(payer, self, amount, default_return_value=True), "positions: transfer failed"
+
+
+@internal
+def _send_receipts(v: uint256, asset: uint256, receiver: address, amount: uint256):
+    token: address = staticcall IVenue(_VENUES[v]).receipt(asset)
+    assert extcall IERC20(token).transfer(receiver, amount, default_return_value=True), "positions: transfer failed"
+
+
+@internal
+@view
+def _claimed(v: uint256, asset: uint256, debt: bool) -> uint256:
+    """
+    @dev Base units that all claims to one side of a position have grown to, rounded up.
+    """
+    units: uint256 = self._total_position_claims[self._key(v, asset, debt)]
+    return self._grown(v, asset, debt, units) + DUST if units > 0 else 0
+
+
+@internal
+@view
+def _grown(v: uint256, asset: uint256, debt: bool, units: uint256) -> uint256:
+    return units * self._index(v, asset, debt) // RAY
+
+
+@internal
+@view
+def _index(v: uint256, asset: uint256, debt: bool) -> uint256:
+    income: uint256 = 0
+    interest: uint256 = 0
+    income, interest = staticcall IVenue(_VENUES[v]).indices(asset)
+    return interest if debt else income
+
+
+@internal
+def _record_position_claim(account: address, v: uint256, asset: uint256, debt: bool, amount: uint256):
+    if amount == 0:
+        return
+    index: uint256 = self._index(v, asset, debt)
+    # In favour of those who stay: less of what is held, more of what is owed.
+    units: uint256 = (amount * RAY + index - 1) // index if debt else amount * RAY // index
+    key: uint256 = self._key(v, asset, debt)
+    self.position_claims[account][key] += units
+    self._total_position_claims[key] += units
+    self._claimed_positions |= 1 << key
+
+
+@internal
+def _take_position_claim(account: address, v: uint256, asset: uint256, debt: bool) -> uint256:
+    """
+    @dev Deletes a claim.
+    @return Base units that it had grown to, rounded to the favour of those who stay.
+    """
+    key: uint256 = self._key(v, asset, debt)
+    units: uint256 = self.position_claims[account][key]
+    if units == 0:
+        return 0
+    self.position_claims[account][key] = 0
+    self._total_position_claims[key] -= units
+    if self._total_position_claims[key] == 0:
+        self._claimed_positions &= ~(1 << key)
+    amount: uint256 = self._grown(v, asset, debt, units)
+    return amount + 2 * DUST if debt else amount - min(amount, DUST)
+
+
+@internal
+@pure
+def _key(v: uint256, asset: uint256, debt: bool) -> uint256:
+    return (v << 5) | (convert(debt, uint256) << 4) | asset

@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: AGPL-3.0-only
+# pragma version ==0.4.3
+# pragma nonreentrancy on
+"""
+@title What a vault is worth, and its shares
+@license GNU Affero General Public License v3.0 only
+@author Plimsoll
+@notice Wallet and positions at the oracle's prices, less what is owed; USD at 18 decimals inside,
+        base asset units outside. Every rounding favours those who stay.
+"""
+
+
+from ethereum.ercs import IERC4626
+from snekmate.tokens import erc20
+from ..interfaces import IMandate
+from ..interfaces import IPriceOracle
+from . import custody
+from . import fees
+from . import state
+from . import positions
+
+uses: erc20
+uses: custody
+uses: state
+uses: positions
+
+
+struct Appraisal:
+    # USD at 18 decimals.
+    worth: uint256
+    # USD at 18 decimals per 10**18 base asset units.
+    base_price: uint256
+    # In base asset units.
+    total_assets: uint256
+    # Whether every price is; otherwise only total_assets is set, from the last mark.
+    live: bool
+
+
+ONE: constant(uint256) = 10**18
+# With the balances that custody counts, no conversion of all shares overflows.
+MAX_SHARES: constant(uint256) = 2**128 - 1
+
+
+oracle: public(immutable(address))
+mandate: public(immutable(address))
+_VIRTUAL_SHARES: immutable(uint256)
+# Base units behind the virtual shares.
+_VIRTUAL_ASSETS: immutable(uint256)
+
+
+@deploy
+def __init__(base_decimals: uint256, oracle_: address, mandate_: address):
+    """
+    @param base_decimals Decimals of the base asset, at most 18; they only scale the shares.
+    @param oracle_ A PriceOracle over the vault's assets in their order.
+    @param mandate_ A Mandate over the same.
+    """
+    oracle = oracle_
+    mandate = mandate_
+    # A donation made before the first deposit costs its donor at least a million times what the
+    # rounding of shares can take from the depositors after him.
+    _VIRTUAL_SHARES = 10 ** max(18 - base_decimals, 6)
+    _VIRTUAL_ASSETS = 10 ** max(base_decimals, 12) // 10**12
+
+
+@internal
+@view
+def _appraise(strict: bool) -> Appraisal:
+    """
+    @dev Everything held at live prices. Otherwise reverts when strict, or answers from the mark.
+    """
+    prices: DynArray[uint256, 16] = []
+    if strict:
+        prices = staticcall IPriceOracle(oracle).prices()
+    else:
+        live: bool = False
+        live, prices = staticcall IPriceOracle(oracle).try_prices()
+        if not live:
+            total: uint256 = state._mark() * self._supply() // (ONE * _VIRTUAL_SHARES)
+            total -= min(total, _VIRTUAL_ASSETS)
+            return Appraisal(worth=0, base_price=0, total_assets=total, live=False)
+    worth: uint256 = 0
+    if positions._COUNT == 0:
+        claimed: uint256 = state._claimed_assets()
+        for i: uint256 in range(custody._COUNT, bound=16):
+            worth += custody._holding(i, claimed) * prices[i] // ONE
+    else:
+        worth = self._net(self._book(custody._holdings(), prices))
+    return Appraisal(worth=worth, base_price=prices[0], total_assets=worth * ONE // prices[0], live=True)
+
+
+@internal
+@view
+def _book(wallet: uint256[16], prices: DynArray[uint256, 16]) -> IMandate.Book:
+    """
+    @dev What is held, rounded down, and owed, rounded up.
+    """
+    book: IMandate.Book = IMandate.Book(
+        held=[], owed=[], venues=[], wallet=wallet[0] * prices[0] // ONE, health=max_value(uint256)
+    )
+    for i: uint256 in range(custody._COUNT, bound=16):
+        book.held.append(wallet[i] * prices[i] // ONE)
+    for v: uint256 in range(positions._COUNT, bound=4):
+        position: positions.Position = positions._position(v)
+        there: uint256 = 0
+        for i: uint256 in range(len(position.held), bound=16):
+            held: uint256 = position.held[i] * prices[i] // ONE
+            book.held[i] += held
+            there += held
+        for i: uint256 in range(len(position.owed), bound=16):
+            if position.owed[i] > 0:
+                if len(book.owed) == 0:
+                    for j: uint256 in range(custody._COUNT, bound=16):
+                        book.owed.append(0)
+                book.owed[i] += fees._ceil_div(position.owed[i] * prices[i], ONE)
+        book.venues.append(there)
+    if len(book.owed) > 0:
+        book.health = positions._health()
+    return book
+
+
+@internal
+@view
+def _net(book: IMandate.Book) -> uint256:
+    """
+    @dev 0 when more is owed than held.
+    """
+    held: uint256 = 0
+    owed: uint256 = 0
+    for value: uint256 in book.held:
+        held += value
+    for value: uint256 in book.owed:
+        owed += value
+    return held - min(held, owed)
+
+
+@internal
+def _keep_mark(total_assets: uint256):
+    """
+    @dev Kept for when prices are not live; `_appraise` inverts it.
+    """
+    state._set_mark((total_assets + _VIRTUAL_ASSETS) * ONE * _VIRTUAL_SHARES // self._supply())
+
+
+@internal
+@view
+def _supply() -> uint256:
+    """
+    @dev Shares outstanding and virtual ones.
+    """
+    return erc20.totalSupply + _VIRTUAL_SHARES
+
+
+@internal
+@view
+def _per_share(worth: uint256, base_price: uint256) -> uint256:
+    """
+    @dev Rounded down.
+    """
+    return (worth + _VIRTUAL_ASSETS * base_price // ONE) * ONE // self._supply()
+
+
+@internal
+@view
+def _to_shares(assets: uint256, total_assets: uint256, round_up: bool) -> uint256:
+    numerator: uint256 = assets * self._supply()
+    denominator: uint256 = total_assets + _VIRTUAL_ASSETS
+    return fees._ceil_div(numerator, denominator) if round_up else numerator // denominator
+
+
+@internal
+@view
+def _to_assets(shares: uint256, total_assets: uint256, round_up: bool) -> uint256:
+    numerator: uint256 = shares * (total_assets + _VIRTUAL_ASSETS)
+    return fees._ceil_div(numerator, self._supply()) if round_up else numerator // self._supply()
+
+
+@internal
+@view
+def _terms() -> IMandate.Terms:
+    return staticcall IMandate(mandate).terms()
+
+
+@internal
+def _mint(receiver: address, shares: uint256):
+    erc20._mint(receiver, shares)
+    assert erc20.totalSupply <= MAX_SHARES, "vault: too many shares"
+
+
+@internal
+def _burn_from(owner: address, shares: uint256):
+    if msg.sender != owner:
+        erc20._spend_allowance(owner, msg.sender, shares)
+    erc20._burn(owner, shares)
+
+
+@internal
+def _deposit(assets: uint256, shares: uint256, receiver: address, appraisal: Appraisal):
+    """
+    @dev A vault that had no shares starts its peak anew.
+    """
+    assert shares > 0, "vault: zero shares"
+    per_share: uint256 = self._per_share(appraisal.worth, appraisal.base_price)
+    first: bool = erc20.totalSupply == 0
+    self._mint(receiver, shares)
+    custody._receive_exact(0, msg.sender, assets)
+    self._keep_mark(appraisal.total_assets + assets)
+    worth: uint256 = appraisal.worth + assets * appraisal.base_price // ONE
+    extcall IMandate(mandate).enter(per_share, self._per_share(worth, appraisal.base_price), first)
+    log IERC4626.Deposit(sender=msg.sender, owner=receiver, assets=assets, shares=shares)
