@@ -41,6 +41,10 @@ test-all: setup ## Also the slow suites
 chaos: setup ## Kill the keeper 240 times over a simulated month; writes out/chaos.json
 	python -m tests.chaos
 
+.PHONY: soak
+soak: setup ## State machines for STEPS steps, 100,000 by default; writes out/soak.json
+	python -m tests.invariants --steps $(or $(STEPS),100000)
+
 .PHONY: lint
 lint: setup ## Formatting, lint, types, import order, NatSpec
 	ruff format --check offchain tests scripts

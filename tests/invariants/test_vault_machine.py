@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A vault among depositors, a keeper, a thief with its key, an arbitrageur and a lagging oracle, in any order.
+"""A vault among depositors, keeper, sandwich bot, a thief with the key, arbitrageur and lagging oracle, in any order.
 
 Hypothesis chooses what happens; after each step the promises are checked against exact arithmetic that knows
 the market's true prices. The bytecode is the real one: tokens, Uniswap, Chainlink. Steps are drawn the same
-way on every run; PLIMSOLL_INVARIANT_STEPS sets how many (2,000 by default, about a quarter of a minute).
+way on every run; PLIMSOLL_INVARIANT_STEPS sets how many; `make soak` draws others, as many as it is told.
 A failure ends with the shortest sequence of rules that reproduces it.
 """
 
@@ -18,11 +18,13 @@ from hypothesis import HealthCheck, Phase, event, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from offchain.route.leg import Venue
+from offchain.sandbox.arbitrage import Swap, pool_for
 from offchain.sandbox.prices import FEED_RULES, PRICES, STAKED_RATIO
 from tests.support.evm import Contract, attempt
 from tests.support.reference import Windows, inside_or_closer, oracle_spread
 from tests.support.thief import Thief
-from tests.support.world import DAY, FEED_OF, ONE, Limits, World, usdc
+from tests.support.world import DAY, FEED_OF, ONE, Leg, Limits, World, usdc
 
 STEPS = int(os.environ.get("PLIMSOLL_INVARIANT_STEPS", "2000"))
 STEPS_EACH = 80
@@ -53,6 +55,8 @@ ROUTES = (
 )
 """Public pools that the keeper trades in; fee 0 is the v2 pair."""
 BUDGETS = ("loss_capacity_bps", "loss_refill_bps_per_day", "turnover_capacity_bps", "turnover_refill_bps_per_day")
+BOT_PURSE = {"USDC": 10**9, "WETH": 10**6, "WBTC": 10**5, "LINK": 10**7, "wstETH": 10**6}
+"""Whole tokens of the sandwich bot."""
 HEISTS = (("WETH", "WBTC"), ("WETH", "USDC"))
 """Pairs in which the thief has a pool of his own."""
 
@@ -67,15 +71,16 @@ percent = st.integers(1, 100)
 
 
 @cache
-def stage() -> tuple[World, tuple[Thief, ...]]:
+def stage() -> tuple[World, tuple[Thief, ...], Contract]:
+    """The vault's world, the thieves, the sandwich bot."""
     world = World.deploy()
-    return world, tuple(Thief(world, *pair) for pair in HEISTS)
+    return world, tuple(Thief(world, *pair) for pair in HEISTS), world.deploy_maker("attacker", BOT_PURSE)
 
 
 @cache
 def spenders() -> list[tuple[Contract, str]]:
     """Each asset with each pool that could have been allowed to take it."""
-    world, thieves = stage()
+    world, thieves, _ = stage()
     pools = [*world.pools(), *(thief.pool for thief in thieves)]
     return [(world.token(symbol), pool.address) for pool in pools for symbol in pool.symbols]
 
@@ -83,7 +88,7 @@ def spenders() -> list[tuple[Contract, str]]:
 class VaultMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.world, self.thieves = stage()
+        self.world, self.thieves, self.bot = stage()
         self.vault, self.mandate, self.evm = self.world.vault, self.world.mandate, self.world.evm
         self.mark = self.evm.snapshot()
         self.market = {name: Fraction(PRICES[name]).limit_denominator(10**6) for name in TOLERATED}
@@ -232,14 +237,37 @@ class VaultMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.vault.totalSupply() > 0)
     @rule(route=st.sampled_from(ROUTES), back=st.booleans(), permille=st.integers(1, 200))
     def keeper_settles(self, route: tuple[str, str, int], back: bool, permille: int) -> None:
-        sell, buy = (route[1], route[0]) if back else route[:2]
-        i, j = self.world.index(sell), self.world.index(buy)
         before = self._look()
-        amount = min(before.value * permille // 1000 * ONE // before.oracle[i], before.holdings[i])
-        minimum = amount * before.oracle[i] // before.oracle[j] * 985 // 1000
-        leg = self.world.leg(sell, buy, amount, route[2], minimum)
+        leg, story = self._planned(before, route, back, permille)
         _, reason = attempt(lambda: self.world.settle([leg]))
-        self._after_settlement(before, reason, f"keeper sells {amount} {sell} for {buy}")
+        self._after_settlement(before, reason, story)
+
+    @precondition(lambda self: self.vault.totalSupply() > 0)
+    @rule(
+        route=st.sampled_from(ROUTES),
+        back=st.booleans(),
+        permille=st.integers(1, 200),
+        dollars=st.integers(1, 3_000_000),
+    )
+    def keeper_is_sandwiched(self, route: tuple[str, str, int], back: bool, permille: int, dollars: int) -> None:
+        """A bot buys before the settlement and sells after it, in the same pool."""
+        before = self._look()
+        leg, story = self._planned(before, route, back, permille)
+        symbols = self.world.file.symbols
+        kind = Venue(leg.venue)
+        pool, zero_for_one = pool_for(symbols[leg.token_in], symbols[leg.token_out], kind, leg.fee)
+        spent = dollars * ONE * ONE // before.oracle[leg.token_in]
+        self.bot.front_run(Swap(pool, zero_for_one, spent).values(), sender="attacker")
+        settled, reason = attempt(lambda: self.world.settle([leg]))
+        # The look of the vault first: events are those of the last transaction.
+        self._after_settlement(before, reason, f"sandwiched: {story}")
+        if settled is not None and settled["amounts_in"][0]:
+            paid, got = settled["amounts_in"][0], settled["amounts_out"][0]
+            assert got * leg.amount_in >= leg.min_amount_out * paid
+        received = self.bot.back_run(sender="attacker")
+        if settled is None:
+            # Against nobody it pays the pool's fees.
+            assert received <= spent
 
     @precondition(lambda self: self.vault.totalSupply() > 0 and self.vault.mark_is_live())
     @rule(
@@ -351,6 +379,14 @@ class VaultMachine(RuleBasedStateMachine):
         assert self.vault.order_nonce() == self.nonce
 
     # ------------------------------------------------------------------ internals
+
+    def _planned(self, before: Look, route: tuple[str, str, int], back: bool, permille: int) -> tuple[Leg, str]:
+        """A keeper's leg that gives up at most 1.5 % at oracle prices, and its story."""
+        sell, buy = (route[1], route[0]) if back else route[:2]
+        i, j = self.world.index(sell), self.world.index(buy)
+        amount = min(before.value * permille // 1000 * ONE // before.oracle[i], before.holdings[i])
+        minimum = amount * before.oracle[i] // before.oracle[j] * 985 // 1000
+        return self.world.leg(sell, buy, amount, route[2], minimum), f"keeper sells {amount} {sell} for {buy}"
 
     def _resume(self) -> None:
         seen = self.state, self.mandate.breaker_reason()
