@@ -51,3 +51,12 @@ def test_report_needs_nothing_from_elsewhere(shown: Path) -> None:
 def test_the_same_seed_gives_the_same_chain(shown: Path, tmp_path: Path) -> None:
     demo(tmp_path)
     assert (tmp_path / "summary.json").read_text() == (shown / "summary.json").read_text()
+
+
+def test_the_whole_journal_replays_to_identical_plans(shown: Path) -> None:
+    command = [Path(sys.executable).with_name("plimsoll"), "replay", shown / "journal.sqlite", "--json"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, cwd=PROJECT, timeout=300)
+    assert run.returncode == 0, run.stderr[-2000:]
+    answer = json.loads(run.stdout)
+    assert answer["ticks"] == answer["identical"] > 10
+    assert answer["settlements"]["refused"] == 0

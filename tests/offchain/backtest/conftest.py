@@ -69,17 +69,35 @@ def unexplained(track: Track) -> float:
     return float(np.max(np.abs(change - parts) / track.value))
 
 
-def strategy_run(
-    stem: str, coins: np.ndarray, settings: BacktestSettings | None = None, depth: float = 1.0, **objective: Any
-) -> BacktestRun:
-    """Run one of `mandates/` over daily prices of ETH, BTC and LINK, shape (T, 3)."""
-    mandate = load_mandate(MANDATE.with_name(f"{stem}.yaml"))
-    mandate = mandate.model_copy(update={"objective": mandate.objective.model_copy(update=objective)})
+COINS = np.array([3000.0, 60_000.0, 15.0])
+"""First prices of ether, bitcoin and LINK."""
+
+
+def walk(past: int, days: int, seed: int, volatility: float = 0.6) -> np.ndarray:
+    """Independent random walks of three coins, shape (past + days, 3)."""
+    moves = np.random.default_rng(seed).standard_normal((past + days, 3)) * volatility / np.sqrt(365)
+    moves[0] = 0.0
+    return COINS * np.exp(np.cumsum(moves, axis=0))
+
+
+def coin_path(coins: np.ndarray) -> MarketPath:
+    """Daily prices of the assets of `mandates/`' strategies from those of their coins, shape (T, 3)."""
     times = START + DAY * np.arange(len(coins), dtype=np.int64)
     prices = np.column_stack([np.ones(len(coins)), coins])
     fees = np.full(len(coins), 10**9, dtype=np.int64)
-    path = MarketPath(mandate.symbols, times, prices, np.ones_like(prices), coins[:, 0].copy(), fees)
-    return run_backtest(mandate, path, ModelledLiquidity(mandate, default_pools(mandate, depth)), settings)
+    return MarketPath(("USDC", "WETH", "WBTC", "LINK"), times, prices, np.ones_like(prices), coins[:, 0].copy(), fees)
+
+
+def run_strategy(stem: str, path: MarketPath, depth: float = 1.0, **objective: Any) -> BacktestRun:
+    """Run one of `mandates/` over a path, with other fields of its objective."""
+    mandate = load_mandate(MANDATE.with_name(f"{stem}.yaml"))
+    mandate = mandate.model_copy(update={"objective": mandate.objective.model_copy(update=objective)})
+    return run_backtest(mandate, path, ModelledLiquidity(mandate, default_pools(mandate, depth)))
+
+
+def strategy_run(stem: str, coins: np.ndarray, depth: float = 1.0, **objective: Any) -> BacktestRun:
+    """Run one of `mandates/` over prices of ether, bitcoin and LINK."""
+    return run_strategy(stem, coin_path(coins), depth, **objective)
 
 
 @pytest.fixture(scope="session")

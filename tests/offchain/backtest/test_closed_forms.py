@@ -6,22 +6,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.offchain.backtest.conftest import strategy_run
+from tests.offchain.backtest.conftest import COINS, strategy_run, walk
 
-START_PRICES = np.array([3000.0, 60_000.0, 15.0])
 PAST = 91
 """Rows before the first decision: the rules look at 90 days or fewer."""
 
 
-def walk(days: int, seed: int, volatility: float = 0.6) -> np.ndarray:
-    """Independent random walks, shape (PAST + days, 3)."""
-    moves = np.random.default_rng(seed).standard_normal((PAST + days, 3)) * volatility / np.sqrt(365)
-    moves[0] = 0.0
-    return START_PRICES * np.exp(np.cumsum(moves, axis=0))
-
-
 def test_buying_and_holding_grows_with_the_price() -> None:
-    coins = walk(60, seed=1)
+    coins = walk(PAST, 60, seed=1)
     track = strategy_run("bitcoin", coins).track
     rows = (track.timestamps - track.timestamps[0]) // 86_400 + len(coins) - len(track)
     bitcoin = coins[rows, 1]
@@ -35,7 +27,7 @@ def test_buying_and_holding_grows_with_the_price() -> None:
 
 
 def test_a_constant_mix_compounds_the_mean_of_its_assets_returns() -> None:
-    coins = walk(120, seed=2)
+    coins = walk(PAST, 120, seed=2)
     run = strategy_run("equal-weight", coins, depth=100.0, risk_aversion=200.0)
     track = run.track
     rows = len(coins) - len(track) + np.arange(len(track))
@@ -57,7 +49,7 @@ def test_a_volatility_target_holds_target_over_volatility(daily: float) -> None:
     # Returns that alternate have a known deviation over any even window; all coins move together.
     up_down = np.where(np.arange(PAST + 30) % 2, 1 + daily, 1 / (1 + daily))
     up_down[0] = 1.0
-    coins = START_PRICES * np.cumprod(up_down)[:, None]
+    coins = COINS * np.cumprod(up_down)[:, None]
     run = strategy_run("volatility-target", coins, depth=100.0, risk_aversion=200.0)
     days = int(run.mandate.objective.returns.moments_days)  # type: ignore[union-attr]
     simple = np.where(np.arange(days) % 2, daily, 1 / (1 + daily) - 1)
