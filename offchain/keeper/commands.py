@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from offchain.allocate.plan import Plan
     from offchain.keeper.keeper import Keeper
+    from offchain.mandate import Mandate
     from offchain.market.rpc import NodeClient
+    from offchain.market.snapshot import Snapshot
 
 app = typer.Typer(
     help="Run and watch the keeper, which plans, signs and settles.",
@@ -182,40 +185,66 @@ def status(
         typer.echo(f"Trip: {trip['hash']} {trip['state']} {trip['detail']}")
 
 
-def plan(rpc: RpcOption, vault: VaultOption, mandate: MandateOption, as_json: JsonOption = False) -> None:
-    """Show what the keeper would do now; signs and sends nothing."""
+def plan(
+    mandate: MandateOption,
+    rpc: Annotated[
+        str | None, typer.Option("--rpc", envvar="PLIMSOLL_RPC", help="Node to read the vault from.")
+    ] = None,
+    vault: Annotated[str | None, typer.Option("--vault", help="Address of the vault.")] = None,
+    instance: Annotated[
+        Path | None, typer.Option("--instance", help="Holdings, moments, tokens and pools as JSON, instead of a vault.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what the keeper would do now, or with the holdings and pools of a file; signs and sends nothing."""
     from offchain.keeper.logs import configure_logs
+    from offchain.mandate import load_mandate
+
+    if (instance is None) == (rpc is None or vault is None):
+        raise typer.BadParameter("give either --rpc and --vault, or --instance")
+    configure_logs()
+    rules = load_mandate(mandate)
+    if instance is not None:
+        from offchain.allocate.instance import load_plan_instance
+        from offchain.allocate.planner import make_plan
+
+        problem = load_plan_instance(instance, rules)
+        snapshot = problem.snapshot
+        planned = make_plan(snapshot, problem.forecast, rules, problem.ether_usd)
+    else:
+        assert rpc is not None
+        assert vault is not None
+        snapshot, planned = _plan_of_vault(rpc, vault, rules)
+    _show_plan(planned, snapshot, as_json)
+
+
+def _plan_of_vault(rpc: str, vault: str, rules: Mandate) -> tuple[Snapshot, Plan]:
     from offchain.keeper.open import parse_address
-    from offchain.keeper.pipeline import deliberate, plan_to_json
-    from offchain.mandate import load_mandate, tighter_limits
+    from offchain.keeper.pipeline import deliberate
+    from offchain.mandate import tighter_limits
     from offchain.market.history import HistoryReader
     from offchain.market.pools import discover_pools
     from offchain.market.reader import read_snapshot
 
-    configure_logs()
-    rules = load_mandate(mandate)
     address = parse_address(vault, "--vault")
     with _client(rpc, rules.chain_id) as client:
         snapshot = read_snapshot(client, address, rules, discover_pools(client, rules))
         tighter_limits(rules, snapshot.vault.limits)
-        planned = deliberate(snapshot, HistoryReader(client, rules).read(snapshot.block), rules)
-    if as_json:
-        typer.echo(plan_to_json(planned))
+        return snapshot, deliberate(snapshot, HistoryReader(client, rules).read(snapshot.block), rules)
+
+
+def _show_plan(planned: Plan, snapshot: Snapshot, as_json: bool) -> None:
+    from offchain.allocate.report import leg_cost_usd, plan_lines
+    from offchain.keeper.pipeline import plan_to_json
+
+    if not as_json:
+        for line in plan_lines(planned, snapshot):
+            typer.echo(line)
         return
-    why = f"{planned.reason} ({planned.note})" if planned.note else str(planned.reason)
-    typer.echo(f"Block {snapshot.block.number}: {why}, vault worth ${snapshot.value / 1e18:,.2f}")
-    rows = zip(rules.symbols, planned.weights_before, planned.weights_after, planned.target_weights, strict=True)
-    typer.echo(f"{'asset':<8}{'now':>9}{'after':>9}{'target':>9}")
-    for symbol, before, after, target in rows:
-        typer.echo(f"{symbol:<8}{before:>9.2%}{after:>9.2%}{target:>9.2%}")
-    for leg in planned.legs:
-        sold, bought = snapshot.assets[leg.token_in], snapshot.assets[leg.token_out]
-        amounts = leg.amount_in / 10**sold.decimals, leg.amount_out / 10**bought.decimals
-        where = f"{leg.venue.name.lower()} {leg.fee_ppm / 10_000:g} %" if leg.fee_ppm else leg.venue.name.lower()
-        typer.echo(f"  {amounts[0]:,.6f} {sold.symbol} -> {amounts[1]:,.6f} {bought.symbol}  ({where})")
-    typer.echo(f"Costs: ${planned.slippage_cost_usd:,.2f} fees and price impact, ${planned.gas_cost_usd:,.2f} gas")
-    for limit in planned.binding_limits:
-        typer.echo(f"Binding: {limit.name}, shadow price {limit.shadow_price:.3g}")
+    document = json.loads(plan_to_json(planned))
+    for shown, leg in zip(document["legs"], planned.legs, strict=True):
+        shown["cost_usd"] = leg_cost_usd(leg, snapshot)
+    typer.echo(json.dumps(document, separators=(",", ":")))
 
 
 def doctor(

@@ -10,7 +10,7 @@ with s sold and b bought. For any prices nu >= 0 with nu_b = 1, nobody can get m
 
     G(nu) = sum_k arb_k(nu) + sum_i nu_i s_i,
 
-and at the least G somebody can. See ``docs/joint-program.md``.
+and at the least G somebody can. See ``docs/engine.md``.
 """
 
 from __future__ import annotations

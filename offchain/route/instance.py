@@ -2,7 +2,7 @@
 """Routing problems as JSON files: tokens, pools, what to sell for what, and the price of gas.
 
 Integers are decimal strings (or JSON integers), tokens are named by their index, amounts are base
-units. ``docs/joint-program.md`` lists the fields of every kind of pool.
+units. ``docs/engine.md`` lists the fields of every kind of pool.
 """
 
 from __future__ import annotations
@@ -61,15 +61,19 @@ def load_instance(file: Path) -> Instance:
     InstanceError
         The file cannot be read, is no JSON, or makes no sense; names the path inside it.
     """
+    return parse_instance(read_document(file))
+
+
+def read_document(file: Path) -> Any:
+    """Parse a problem file. Raises as `load_instance`."""
     try:
-        document = json.loads(file.read_bytes())
+        return json.loads(file.read_bytes())
     except OSError as error:
         raise InstanceError(str(file), error.strerror or "cannot be read") from None
     except json.JSONDecodeError as error:
         raise InstanceError(str(file), f"line {error.lineno}, column {error.colno}: {error.msg}") from None
     except (ValueError, RecursionError) as error:
         raise InstanceError(str(file), f"is no JSON: {error}") from None
-    return parse_instance(document)
 
 
 def parse_instance(document: Any) -> Instance:
@@ -77,12 +81,12 @@ def parse_instance(document: Any) -> Instance:
     root = Node(document, "")
     if not isinstance(document, dict):
         raise InstanceError("the file", "must hold an object with tokens, pools, sell and buy")
-    tokens = tuple(_token(node) for node in root.field("tokens").items(1))
+    tokens = tuple(read_token(node) for node in root.field("tokens").items(1))
     buy = root.field("buy").integer(0, len(tokens) - 1)
     gas, ether = root.optional("gas_price_gwei"), root.optional("eth_price_usd")
     return Instance(
         tokens,
-        _pools(root.field("pools"), Tokens(tuple(token.decimals for token in tokens))),
+        tuple(pool for pool, _ in read_pools(root.field("pools"), tuple(token.decimals for token in tokens))),
         _sold(root.field("sell"), len(tokens), buy),
         buy,
         None if gas is None else gas.number(),
@@ -90,7 +94,8 @@ def parse_instance(document: Any) -> Instance:
     )
 
 
-def _token(node: Node) -> Token:
+def read_token(node: Node) -> Token:
+    """One entry of ``tokens``."""
     price = node.optional("price_usd")
     return Token(
         node.field("symbol").text(),
@@ -99,8 +104,10 @@ def _token(node: Node) -> Token:
     )
 
 
-def _pools(node: Node, tokens: Tokens) -> tuple[AnyPool, ...]:
-    pools: list[AnyPool] = []
+def read_pools(node: Node, decimals: tuple[int, ...]) -> list[tuple[AnyPool, Node]]:
+    """Pools that were initialised, each with its place in the file; `decimals` are the tokens'."""
+    tokens = Tokens(decimals)
+    pools: list[tuple[AnyPool, Node]] = []
     seen: dict[str, str] = {}
     for each in node.items():
         name, kind = each.field("id").text(), each.field("kind")
@@ -114,12 +121,12 @@ def _pools(node: Node, tokens: Tokens) -> tuple[AnyPool, ...]:
             pool = reader(each, name, tokens)
             if pool is not None:
                 pool.curve()  # the last check of a state: its parts must fit each other
-                pools.append(pool)
+                pools.append((pool, each))
         except InstanceError:
             raise
         except RouteError as error:
             raise each.fail(str(error)) from None
-    return tuple(pools)
+    return pools
 
 
 def _sold(node: Node, count: int, buy: int) -> tuple[int, ...]:

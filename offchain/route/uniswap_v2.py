@@ -52,6 +52,10 @@ class UniswapV2Pool:
         if not 0 <= self.charge_ppm < _PPM:
             raise InvalidPoolError(f"pair {self.address}: fee {self.charge_ppm} ppm leaves nothing to trade")
 
+    def state(self) -> UniswapV2State:
+        """As the market room would read it."""
+        return UniswapV2State(self.address, self.token0, self.token1, self.reserve0, self.reserve1)
+
     @classmethod
     def from_state(cls, state: UniswapV2State) -> UniswapV2Pool:
         """Take over a pair as the market room read it.

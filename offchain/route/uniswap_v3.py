@@ -37,6 +37,23 @@ class UniswapV3Pool(ConcentratedPool):
             book,
         )
 
+    def state(self) -> UniswapV3State:
+        """As the market room would read it."""
+        book = self._book
+        return UniswapV3State(
+            self.address,
+            self.token0,
+            self.token1,
+            self.fee_ppm,
+            book.tick_spacing,
+            self.sqrt_price_x96,
+            self.tick,
+            self.liquidity,
+            tuple((tick, book.liquidity_net[tick]) for tick in book.ticks),
+            book.first_word,
+            book.last_word,
+        )
+
     @property
     def kind(self) -> PoolKind:
         """Uniswap v3."""

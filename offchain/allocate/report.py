@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A plan for a reader: what is traded and why, what each leg costs, what holds it back, what could be better."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from offchain.allocate.plan import Plan
+from offchain.market.snapshot import Snapshot
+from offchain.route.leg import PlannedLeg
+
+
+def leg_cost_usd(leg: PlannedLeg, snapshot: Snapshot) -> float:
+    """What a swap loses against the oracle's prices: fee and price impact; negative where the pool pays more."""
+    if not leg.is_swap:
+        return 0.0
+    sold, bought = snapshot.assets[leg.token_in], snapshot.assets[leg.token_out]
+    return (leg.amount_in * sold.price - leg.amount_out * bought.price) / 10**36
+
+
+def plan_lines(plan: Plan, snapshot: Snapshot) -> Iterator[str]:
+    """The plan as text."""
+    why = f"{plan.reason} ({plan.note})" if plan.note else str(plan.reason)
+    yield f"Block {snapshot.block.number}: {why}, vault worth ${snapshot.value / 1e18:,.2f}"
+    yield f"{'asset':<8}{'now':>9}{'after':>9}{'target':>9}"
+    rows = zip(snapshot.assets, plan.weights_before, plan.weights_after, plan.target_weights, strict=True)
+    for asset, before, after, target in rows:
+        yield f"{asset.symbol:<8}{before:>9.2%}{after:>9.2%}{target:>9.2%}"
+    for leg in plan.legs:
+        sold, bought = snapshot.assets[leg.token_in], snapshot.assets[leg.token_out]
+        amounts = leg.amount_in / 10**sold.decimals, leg.amount_out / 10**bought.decimals
+        where = f"{leg.venue.name.lower()} {leg.fee_ppm / 10_000:g} %" if leg.fee_ppm else leg.venue.name.lower()
+        cost = f"costs ${leg_cost_usd(leg, snapshot):,.2f}"
+        yield f"  {amounts[0]:,.6f} {sold.symbol} -> {amounts[1]:,.6f} {bought.symbol}  ({where}, {cost})"
+    yield f"Costs: ${plan.slippage_cost_usd:,.2f} fees and price impact, ${plan.gas_cost_usd:,.2f} gas"
+    yield f"Gain: {plan.gain * 1e4:.2f} basis points of value over the horizon, net; no plan gains more than " + (
+        f"{plan.gain_bound * 1e4:.2f} before gas"
+    )
+    for limit in plan.binding_limits:
+        yield f"Binding: {limit.name}, shadow price {limit.shadow_price:.3g}"
