@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from offchain.allocate.borrowing import Borrowing
 from offchain.allocate.errors import InfeasibleError
 from offchain.allocate.limits import FULL_BPS, ONE, settlement_state, tighter, weight_bounds
 from offchain.mandate import Constraints, Group, Mandate
@@ -66,6 +67,10 @@ class Frame:
         Fractions that may still be spent.
     bands
         Groups of assets that are bounded together.
+    whole
+        Most that a weight can be: 1, or the leverage where a venue lends.
+    borrowing
+        Limits on debt; None where nothing can be owed.
     """
 
     weights: FloatArray
@@ -78,16 +83,19 @@ class Frame:
     turnover: float
     loss: float
     bands: tuple[Band, ...] = ()
+    whole: float = 1.0
+    borrowing: Borrowing | None = None
 
     @property
     def excess(self) -> float:
-        """How far weights and groups stand outside their limits today, added up."""
+        """How far weights, groups, leverage and health factor stand outside their limits today, added up."""
         groups = sum(band.excess_lower + band.excess_upper for band in self.bands)
-        return float(self.excess_lower.sum() + self.excess_upper.sum()) + groups
+        debt = 0.0 if self.borrowing is None else self.borrowing.excess_health + self.borrowing.excess_leverage
+        return float(self.excess_lower.sum() + self.excess_upper.sum()) + groups + debt
 
     @property
     def violated(self) -> bool:
-        """Whether some weight breaks its limit today."""
+        """Whether anything breaks its limit today."""
         return self.excess > 0
 
     def standing(self, change: FloatArray) -> float:
@@ -104,7 +112,14 @@ class Frame:
                 *([(b.members @ after - b.upper * worth) / b.excess_upper] for b in self.bands if b.excess_upper > 0),
             ]
         )
-        return float(left.max())
+        return max(float(left.max()), self._standing_debt(after))
+
+    def _standing_debt(self, after: FloatArray) -> float:
+        if self.borrowing is None:
+            return 0.0
+        excess = self.borrowing.excess_health, self.borrowing.excess_leverage
+        pairs = zip(self.borrowing.missing(after), excess, strict=True)
+        return max((left / today for left, today in pairs if today > 0), default=0.0)
 
     def holding_still(self, asset: int) -> Frame:
         """The same limits with one asset left alone."""
@@ -162,7 +177,11 @@ def _check_group(group: Group, symbols: Sequence[str], lower: Sequence[int], upp
 
 
 def compile_frame(
-    snapshot: Snapshot, limits: VaultLimits, traded: Sequence[bool], constraints: Constraints | None = None
+    snapshot: Snapshot,
+    limits: VaultLimits,
+    traded: Sequence[bool],
+    constraints: Constraints | None = None,
+    borrowing: Borrowing | None = None,
 ) -> Frame:
     """Compile the limits for one snapshot.
 
@@ -176,42 +195,54 @@ def compile_frame(
         Per asset, whether any pool trades it.
     constraints
         The optimizer's own limits; by default none. While reducing only the buffer is kept.
+    borrowing
+        From `compile_borrowing`.
     """
     own = Constraints() if constraints is None else constraints
     vault = snapshot.vault
+    whole = 1.0 if borrowing is None else max(1.0, borrowing.leverage)
     reduce_only = settlement_state(vault) is BreakerState.REDUCE_ONLY
     weights = np.array(snapshot.weights)
     low_bps, high_bps = weight_bounds(limits, reduce_only)
     low, high = np.array(low_bps) / FULL_BPS, np.array(high_bps) / FULL_BPS
     low[0] = min(low[0] + own.buffer_bps / FULL_BPS, high[0])
-    lower, upper = _with_margins(low, high)
-    below, above = weights < low, weights > high
+    lower, upper = _with_margins(low, high, whole)
+    # What is owed holds nothing, which is no less than a minimum of nothing.
+    kept = weights if borrowing is None else weights + borrowing.owed(weights)
+    below, above = kept < low, weights > high
     # Weights between the limit and its margin may stay where they are.
     near = _NEAR * np.maximum(lower - low, high - upper)
-    lower = np.where(below, lower, np.minimum(lower, np.maximum(low + _TINY, weights - near)))
+    lower = np.where(below, lower, np.minimum(lower, np.maximum(low + _TINY, kept - near)))
     upper = np.where(above, upper, np.maximum(upper, np.minimum(high - _TINY, weights + near)))
-    lower = np.minimum(np.where(low > 0, lower, 0.0), upper)
-    upper = np.where(high < 1, upper, 1.0)
+    least = 0.0 if borrowing is None else np.where(borrowing.allowed, -whole, 0.0)
+    lower = np.minimum(np.where(low > 0, lower, least), upper)
+    upper = np.where(high < whole, upper, whole)
     # What no pool trades cannot be brought inside; the integer checks still judge it.
     fixed = ~np.array(traded, dtype=bool)
-    lower, upper = np.where(fixed & below, 0.0, lower), np.where(fixed & above, 1.0, upper)
+    lower, upper = np.where(fixed & below, 0.0, lower), np.where(fixed & above, whole, upper)
     ceiling = np.full(len(weights), np.inf)
+    floor = -weights
+    if borrowing is not None:
+        floor = np.where(borrowing.allowed, np.minimum(floor, 0.0) - whole, floor)
     if reduce_only:
-        ceiling[1:] = 0.0
+        # A debt may be bought back, whatever it is in.
+        ceiling[1:] = np.maximum(-weights[1:], 0.0)
     return Frame(
         weights=weights,
         lower=lower,
         upper=upper,
         excess_lower=np.where(below & ~fixed, lower - weights, 0.0),
         excess_upper=np.where(above & ~fixed, weights - upper, 0.0),
-        floor=np.where(fixed, 0.0, -weights),
-        ceiling=np.where(fixed, 0.0, np.minimum(ceiling, 1.0)),
+        floor=np.where(fixed, 0.0, floor),
+        ceiling=np.where(fixed, 0.0, np.minimum(ceiling, whole + np.maximum(-weights, 0.0))),
         turnover=min(
             _left(limits.turnover_capacity_bps, vault.turnover_level) * TURNOVER_SHARE,
             own.max_turnover_bps / FULL_BPS,
         ),
         loss=_left(limits.loss_capacity_bps, vault.loss_level) * LOSS_SHARE,
         bands=() if reduce_only else tuple(_band(group, snapshot, lower, upper) for group in own.groups),
+        whole=whole,
+        borrowing=borrowing,
     )
 
 
@@ -226,11 +257,11 @@ def _band(group: Group, snapshot: Snapshot, lower: FloatArray, upper: FloatArray
     return Band(group.name, members, low, high, max(0.0, low - weight), max(0.0, weight - high))
 
 
-def _with_margins(low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _with_margins(low: FloatArray, high: FloatArray, whole: float) -> tuple[FloatArray, FloatArray]:
     """Bounds moved inwards, by less where the band or the whole leaves no room for it."""
     margin = np.minimum(DRIFT_MARGIN, (high - low) / 4)
     inner_low = np.where(low > 0, margin, 0.0)
-    inner_high = np.where(high < 1, margin, 0.0)
+    inner_high = np.where(high < whole, margin, 0.0)
     low_room, high_room = 1 - low.sum(), high.sum() - 1
     if inner_low.sum() > low_room / 2:
         inner_low *= low_room / 2 / inner_low.sum()

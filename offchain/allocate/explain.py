@@ -20,13 +20,16 @@ def binding_limits(
     """Limits with a shadow price, dearest first. Bounds that nothing can pass (0 and 1) are none."""
     prices = answer.shadow_prices
     found = [BindingLimit(name, float(prices[key][0])) for name, key in zip(BUDGETS, ("turnover", "loss"), strict=True)]
+    if frame.borrowing is not None:
+        found.append(BindingLimit(f"health factor of {frame.borrowing.health:.3g}", float(prices["health"][0])))
+        found.append(BindingLimit(f"leverage of {frame.borrowing.leverage:.3g}", float(prices["leverage"][0])))
     for index, symbol in enumerate(symbols):
         if not traded[index]:
             found.append(BindingLimit(f"no pool trades {symbol}", float(prices["ceiling"][index])))
             continue
         if frame.lower[index] > 0:
             found.append(BindingLimit(f"minimum weight of {symbol}", float(prices["lower"][index])))
-        if frame.upper[index] < 1:
+        if frame.upper[index] < frame.whole:
             found.append(BindingLimit(f"maximum weight of {symbol}", float(prices["upper"][index])))
         found.append(BindingLimit(f"selling only ({symbol})", float(prices["ceiling"][index])))
     for index, band in enumerate(frame.bands):

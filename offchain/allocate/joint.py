@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from offchain.allocate.borrowing import Borrowing
 from offchain.allocate.bounds import Frame
 from offchain.allocate.errors import SolverError
 from offchain.allocate.outer import approximate_target
@@ -172,7 +173,9 @@ def state(frame: Frame, objective: Objective) -> tuple[Program, tuple[tuple[str,
     """The program without its turnover limit, and what each of its rows is: (limit, asset or group)."""
     count = len(frame.weights)
     first = count + int(frame.violated)
-    size = first + sum(term.pieces for term in objective.terms)
+    owed = first + sum(term.pieces for term in objective.terms)
+    debts = np.flatnonzero(frame.borrowing.allowed) if frame.borrowing is not None else np.zeros(0, np.int64)
+    size = owed + len(debts)
     gram = np.zeros((size, size))
     gram[:count, :count] = objective.factor @ objective.factor.T
     linear = np.ones(size)
@@ -180,6 +183,9 @@ def state(frame: Frame, objective: Objective) -> tuple[Program, tuple[tuple[str,
     linear[:count] = objective.linear - gram[:count, :count] @ frame.weights
     lower, upper = np.zeros(size), np.ones(size)
     lower[:count], upper[:count] = frame.floor, frame.ceiling
+    linear[owed:], upper[owed:] = 0.0, frame.whole
+    if objective.interest is not None:
+        linear[owed:] = -objective.interest[debts]
     rows = [_Row("loss", _row(size, count, -1.0), frame.loss)]
     names: list[tuple[str, int]] = [("loss", -1)]
 
@@ -194,13 +200,17 @@ def state(frame: Frame, objective: Objective) -> tuple[Program, tuple[tuple[str,
     for asset, members in enumerate(np.eye(count)):
         if frame.lower[asset] > 0:
             bounded("lower", asset, members, float(frame.lower[asset]), float(frame.excess_lower[asset]), -1.0)
-        if frame.upper[asset] < 1:
+        if frame.upper[asset] < frame.whole:
             bounded("upper", asset, members, float(frame.upper[asset]), float(frame.excess_upper[asset]), 1.0)
     for index, band in enumerate(frame.bands):
         if band.lower > 0:
             bounded("band_lower", index, band.members, band.lower, band.excess_lower, -1.0)
         if band.upper < 1:
             bounded("band_upper", index, band.members, band.upper, band.excess_upper, 1.0)
+    if frame.borrowing is not None:
+        added = _debt_rows(frame, frame.borrowing, debts, slice(count, first), owed, size)
+        rows += added
+        names += [(row.name, -1) for row in added]
     place = first
     for term in objective.terms:
         lower[place : place + term.pieces], upper[place : place + term.pieces] = -term.most, term.most
@@ -210,6 +220,28 @@ def state(frame: Frame, objective: Objective) -> tuple[Program, tuple[tuple[str,
         place += term.pieces
     slopes, rooms = np.array([row.slopes for row in rows]), np.array([row.room for row in rows])
     return Program(np.zeros(count), linear, gram, lower, upper, slopes, rooms, SLACK), tuple(names)
+
+
+def _debt_rows(
+    frame: Frame, borrowing: Borrowing, debts: NDArray[np.int64], standing: slice, owed: int, size: int
+) -> list[_Row]:
+    """What limits debt, whose entries begin at `owed`; see `offchain.allocate.borrowing`."""
+    count, weights = len(frame.weights), frame.weights
+    rows = []
+    for place, asset in enumerate(debts.tolist()):
+        row = np.zeros(size)
+        row[asset] = row[owed + place] = -1.0
+        rows.append(_Row("debt", row, float(weights[asset])))
+    health = np.zeros(size)
+    health[:count] = -borrowing.counts
+    health[owed:] = borrowing.health * borrowing.weighs[debts] - borrowing.counts[debts]
+    health[standing] = -borrowing.excess_health
+    rows.append(_Row("health", health, float(borrowing.counts @ weights)))
+    leverage = _row(size, count, 1.0 - borrowing.leverage)
+    leverage[owed:] = 1.0
+    leverage[standing] = -borrowing.excess_leverage
+    rows.append(_Row("leverage", leverage, (borrowing.leverage - 1.0) * float(weights.sum())))
+    return rows
 
 
 def _row(size: int, count: int, value: float) -> FloatArray:
@@ -258,6 +290,7 @@ def _shadow_prices(
     count = len(frame.weights)
     groups = len(frame.bands)
     prices = {"lower": np.zeros(count), "upper": np.zeros(count), "loss": np.zeros(1), "turnover": np.zeros(1)}
+    prices |= {"health": np.zeros(1), "leverage": np.zeros(1)}
     prices |= {"band_lower": np.zeros(groups), "band_upper": np.zeros(groups)}
     for (limit, index), worth in zip(names, found.worth.tolist(), strict=True):
         if limit in prices:

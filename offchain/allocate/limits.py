@@ -37,6 +37,11 @@ def loss(value_before: int, value_after: int) -> int:
     return -(-max(0, value_before - value_after) * ONE // value_before)
 
 
+def owed_values(owed: Sequence[int], prices: Sequence[int]) -> tuple[int, ...]:
+    """USD at 18 decimals, each rounded up."""
+    return tuple(-(-amount * price // ONE) for amount, price in zip(owed, prices, strict=True))
+
+
 def turnover(before: Sequence[int], after: Sequence[int]) -> int:
     """Larger of what was bought and what was sold, net by asset, at 1e18 of the value before, rounded up."""
     changes = [new - old for old, new in zip(before, after, strict=True)]
@@ -76,7 +81,11 @@ def outside(held: Sequence[int], limits: VaultLimits, reduce_only: bool = False)
 
 
 def weight_refusal(
-    before: Sequence[int], after: Sequence[int], limits: VaultLimits, reduce_only: bool = False
+    before: Sequence[int],
+    after: Sequence[int],
+    limits: VaultLimits,
+    reduce_only: bool = False,
+    debts: tuple[int, int] = (0, 0),
 ) -> Refusal | None:
     """Check realised weights: inside their bounds, or closer than before.
 
@@ -86,9 +95,11 @@ def weight_refusal(
     Parameters
     ----------
     before, after
-        Values before and after the legs, at the same prices.
+        Values held before and after the legs, at the same prices.
+    debts
+        Values owed before and after: weights are of what is left.
     """
-    total_before, total_after = sum(before), sum(after)
+    total_before, total_after = sum(before) - debts[0], sum(after) - debts[1]
     lower, upper = weight_bounds(limits, reduce_only)
     first_violated: int | None = None
     closer = False
@@ -111,7 +122,9 @@ def weight_refusal(
     return None
 
 
-def refusals(snapshot: Snapshot, holdings: Sequence[int], limits: VaultLimits) -> tuple[Refusal, ...]:
+def refusals(
+    snapshot: Snapshot, holdings: Sequence[int], limits: VaultLimits, owed: Sequence[int] | None = None
+) -> tuple[Refusal, ...]:
     """Rules that a settlement which leaves `holdings` breaks, on the snapshot's state; empty when it passes.
 
     Parameters
@@ -119,14 +132,19 @@ def refusals(snapshot: Snapshot, holdings: Sequence[int], limits: VaultLimits) -
     snapshot
         Holdings before, prices, breaker and levels.
     holdings
-        Base units after the legs.
+        Base units after the legs, in the vault and at its venues.
     limits
         To check against: the chain's, or tighter ones.
+    owed
+        Base units owed after the legs; what is owed now when not given.
     """
     vault = snapshot.vault
     prices = [asset.price for asset in snapshot.assets]
-    held = [asset.balance for asset in snapshot.assets]
+    held = [asset.held for asset in snapshot.assets]
+    debt = [asset.owed for asset in snapshot.assets]
     before, after = values(held, prices), values(holdings, prices)
+    debt_before, debt_after = owed_values(debt, prices), owed_values(debt if owed is None else owed, prices)
+    net_before, net_after = _less(before, debt_before), _less(after, debt_after)
     state = settlement_state(vault)
     found: list[Refusal] = []
     if state is BreakerState.HALTED:
@@ -135,16 +153,20 @@ def refusals(snapshot: Snapshot, holdings: Sequence[int], limits: VaultLimits) -
     if reduce_only:
         risen = [index for index in range(1, len(held)) if holdings[index] > held[index]]
         found += [Refusal("limits: risk increased", index) for index in risen]
-    refused = weight_refusal(before, after, limits, reduce_only)
+    refused = weight_refusal(before, after, limits, reduce_only, (sum(debt_before), sum(debt_after)))
     if refused is not None:
         found.append(refused)
-    lost = loss(sum(before), sum(after))
+    lost = loss(sum(net_before), sum(net_after))
     if lost and vault.loss_level + lost > limits.loss_capacity_bps * _BPS:
         found.append(Refusal("loss_budget: exhausted"))
-    turned = turnover(before, after)
+    turned = turnover(net_before, net_after)
     if turned and vault.turnover_level + turned > limits.turnover_capacity_bps * _BPS:
         found.append(Refusal("turnover: exhausted"))
     return tuple(found)
+
+
+def _less(held: Sequence[int], owed: Sequence[int]) -> list[int]:
+    return [value - debt for value, debt in zip(held, owed, strict=True)]
 
 
 def tighter(first: VaultLimits, second: VaultLimits) -> VaultLimits:

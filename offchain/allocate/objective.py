@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from offchain.allocate.borrowing import Borrowing
 from offchain.allocate.errors import ForecastInvalidError
 from offchain.allocate.program import Objective
 from offchain.allocate.terms import LogWeights, ShortfallCost, VolatilityCost
@@ -33,8 +34,10 @@ REDUCE_WORTH = 0.05
 """Worth of turning a unit of risky value into base asset: it is sold up to that much below its oracle price."""
 
 
-def mean_variance(forecast: Forecast, risk_aversion: float) -> Objective:
-    """(1 + mu T)'w - risk_aversion / 2 * T w'Sw over the forecast's horizon T.
+def mean_variance(forecast: Forecast, risk_aversion: float, borrowing: Borrowing | None = None) -> Objective:
+    """(1 + mu T)'w - risk_aversion / 2 * T w'Sw over the forecast's horizon T, less interest on what is owed.
+
+    What counts as collateral earns what its suppliers earn.
 
     Raises
     ------
@@ -53,10 +56,13 @@ def mean_variance(forecast: Forecast, risk_aversion: float) -> Objective:
         ]
         raise ForecastInvalidError(f"expected return of {', '.join(missing)} is not a number; check the price history")
     factor = _square_root(forecast.covariance) * np.sqrt(risk_aversion * years)
-    return Objective(1 + forecast.expected_returns * years, factor)
+    linear = 1 + forecast.expected_returns * years
+    if borrowing is None:
+        return Objective(linear, factor)
+    return Objective(linear + borrowing.earned, factor, interest=borrowing.interest)
 
 
-def mandated(forecast: Forecast, mandate: Mandate) -> Objective:
+def mandated(forecast: Forecast, mandate: Mandate, borrowing: Borrowing | None = None) -> Objective:
     """The utility that the mandate's objective states; see `offchain.mandate.objectives` for each in words.
 
     For `maximum_sharpe` the expected return alone: `offchain.allocate.sharpe` finds the price of volatility.
@@ -67,7 +73,7 @@ def mandated(forecast: Forecast, mandate: Mandate) -> Objective:
         As `mean_variance`; also when CVaR is to count and there are no scenarios.
     """
     wanted = mandate.objective
-    full = mean_variance(forecast, wanted.risk_aversion)
+    full = mean_variance(forecast, wanted.risk_aversion, borrowing)
     years = forecast.horizon_days / DAYS_PER_YEAR
     value_only = np.ones(len(full.linear))
     match wanted:
@@ -134,14 +140,14 @@ def parity_weights(gram: FloatArray) -> FloatArray:
 
 
 def reducing(utility: Objective) -> Objective:
-    """The same risk, no expected returns, and base asset preferred to everything else.
+    """The same risk, no expected returns, no interest, and base asset preferred to everything else.
 
     Everything risky goes while its price in the pools is within `REDUCE_WORTH` of the
     oracle's; where the budgets allow only a part, what adds most risk goes first.
     """
     linear = np.full(len(utility.linear), 1 - REDUCE_WORTH)
     linear[0] = 1.0
-    return replace(utility, linear=linear, terms=())
+    return replace(utility, linear=linear, terms=(), interest=None)
 
 
 def _square_root(covariance: FloatArray) -> FloatArray:

@@ -60,6 +60,10 @@ class Plan:
     """Over doing nothing, net of gas: utility, or when repairing or reducing what that is worth beside it."""
     gain_bound: float = 0.0
     """No other plan within the limits could gain more than this, before gas."""
+    leverage_after: float = 1.0
+    """Everything held over what is left after the debt."""
+    health_after: float | None = None
+    """Health factor of the lending account; `None` without debt."""
     note: str = ""
     """What stood in the way, for a reader; empty when nothing did."""
 

@@ -10,11 +10,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from offchain.allocate.borrowing import Borrowing, compile_borrowing
 from offchain.allocate.bounds import Frame, compile_frame, limits_in_force
 from offchain.allocate.errors import MismatchError
 from offchain.allocate.explain import BUDGETS, binding_limits, in_words
 from offchain.allocate.joint import best_target
-from offchain.allocate.limits import FULL_BPS, Refusal, refusals, settlement_state
+from offchain.allocate.limits import FULL_BPS, Refusal, owed_values, refusals, settlement_state, values
 from offchain.allocate.objective import REPAIR_WORTH, mandated, mean_variance, reducing
 from offchain.allocate.plan import Plan, PlanReason
 from offchain.allocate.program import Objective
@@ -127,7 +128,11 @@ class _Planner:
 
     @cached_property
     def frame(self) -> Frame:
-        return compile_frame(self.snapshot, self.limits, self.traded, self.mandate.constraints)
+        return compile_frame(self.snapshot, self.limits, self.traded, self.mandate.constraints, self.borrowing)
+
+    @cached_property
+    def borrowing(self) -> Borrowing | None:
+        return compile_borrowing(self.snapshot, self.forecast, self.mandate)
 
     @cached_property
     def gas(self) -> GasPrice:
@@ -162,7 +167,7 @@ class _Planner:
     @cached_property
     def _preferences(self) -> Objective:
         """At the oracle's prices."""
-        wanted = mandated(self.forecast, self.mandate)
+        wanted = mandated(self.forecast, self.mandate, self.borrowing)
         if self.reducing:
             return replace(mean_variance(self.forecast, self.mandate.objective.risk_aversion), terms=())
         if not isinstance(self.mandate.objective, MaximumSharpeObjective):
@@ -220,8 +225,9 @@ class _Planner:
             except RouteError as error:
                 failure = error
                 continue
-            refused = refusals(self.snapshot, realised.holdings, self.limits)
-            refused = refused or refusals(self.snapshot, realised.holdings, self.snapshot.vault.limits)
+            refused = ()
+            for limits in (self.limits, self.snapshot.vault.limits):
+                refused = refused or refusals(self.snapshot, realised.holdings, limits, realised.owed)
             if not refused:
                 return realised, ()
         if failure is not None and not refused:
@@ -275,25 +281,27 @@ class _Planner:
         return target, realised
 
     def _score(self, realised: Realised) -> float:
-        after = self._fractions(realised.holdings)
+        after = self._fractions(realised)
         standing = self.frame.standing(after - self.frame.weights)
         gas = realised.gas_cost_usd / self.value_usd
         return self.objective.value(after) - self.objective.penalty * standing - gas
 
-    def _fractions(self, holdings: Sequence[int]) -> FloatArray:
-        """Values of holdings as fractions of the value before."""
-        value = self.snapshot.value
-        return np.array(
-            [held * asset.price // 10**18 / value for held, asset in zip(holdings, self.snapshot.assets, strict=True)]
-        )
+    def _fractions(self, realised: Realised) -> FloatArray:
+        """Values of what is held less what is owed, as fractions of the value before."""
+        return np.array([value / self.snapshot.value for value in self._net_values(realised)])
+
+    def _net_values(self, realised: Realised) -> list[int]:
+        """USD at 18 decimals."""
+        prices = [asset.price for asset in self.snapshot.assets]
+        held, owed = values(realised.holdings, prices), owed_values(realised.owed, prices)
+        return [value - debt for value, debt in zip(held, owed, strict=True)]
 
     # What comes out.
 
     def _trade(self, target: Target, realised: Realised, gain: float) -> Plan:
-        after = self._fractions(realised.holdings)
-        value_after = sum(
-            held * asset.price // 10**18 for held, asset in zip(realised.holdings, self.snapshot.assets, strict=True)
-        )
+        after = self._fractions(realised)
+        value_after = sum(self._net_values(realised))
+        owed_after = sum(owed_values(realised.owed, [asset.price for asset in self.snapshot.assets]))
         reason = PlanReason.IMPROVES
         if self.reducing:
             reason = PlanReason.REDUCES
@@ -311,6 +319,8 @@ class _Planner:
             value_after=value_after,
             gain=gain,
             gain_bound=max(gain, target.bound - self._idle),
+            leverage_after=(value_after + owed_after) / value_after,
+            health_after=realised.health_factor if np.isfinite(realised.health_factor) else None,
         )
 
     def _not_worth_it(self, target: Target) -> Plan:
@@ -338,6 +348,8 @@ class _Planner:
             value_after=self.snapshot.value,
             binding_limits=(),
             model_hash=self.forecast.model_hash,
+            leverage_after=self.snapshot.leverage,
+            health_after=self.snapshot.health_factor,
             note=note,
         )
         if target is None:

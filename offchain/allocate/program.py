@@ -10,6 +10,9 @@ v = 1 + sum(z) what they are worth together:
                 floor <= z <= ceiling,   sum z+ <= turnover,   sum z- <= turnover
                 -sum z <= loss,   0 <= t <= 1
 
+and, where a venue lends, what `offchain.allocate.borrowing` writes down, with the interest on b
+taken from the utility.
+
 `t` is the part of today's violations that is left standing: 0 where everything can be
 brought inside.
 """
@@ -48,26 +51,36 @@ class Objective:
         Worth of removing all of today's violations.
     terms
         What else is added; not quadratic.
+    interest
+        Shape (n,): cost of a unit owed; None where nothing can be.
     """
 
     linear: FloatArray
     factor: FloatArray
     penalty: float = 0.0
     terms: tuple[Term, ...] = ()
+    interest: FloatArray | None = None
 
     def value(self, holdings: FloatArray) -> float:
-        """Utility of holdings in fractions of the value before, without the penalty."""
-        return self.quadratic(holdings) + sum(float(term.values(holdings).sum()) for term in self.terms)
+        """Utility of net holdings in fractions of the value before, without the penalty."""
+        added = sum(float(term.values(holdings).sum()) for term in self.terms)
+        return self.quadratic(holdings) + added - self.interest_on(holdings)
 
     def quadratic(self, holdings: FloatArray) -> float:
-        """The same without the terms."""
+        """The same without terms and interest."""
         risk = self.factor.T @ holdings
         return float(self.linear @ holdings - risk @ risk / 2)
+
+    def interest_on(self, holdings: FloatArray) -> float:
+        """Cost of what is owed."""
+        return 0.0 if self.interest is None else float(self.interest @ np.maximum(-holdings, 0.0))
 
     def repriced(self, prices: FloatArray) -> Objective:
         """The same for holdings counted at prices, shape (n,), relative to the reference prices."""
         terms = tuple(Repriced(term, prices) for term in self.terms)
-        return replace(self, linear=self.linear * prices, factor=prices[:, None] * self.factor, terms=terms)
+        interest = None if self.interest is None else self.interest * prices
+        factor = prices[:, None] * self.factor
+        return replace(self, linear=self.linear * prices, factor=factor, terms=terms, interest=interest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,16 +121,17 @@ def solve(frame: Frame, objective: Objective, cuts: FloatArray, rooms: FloatArra
     SolverError
         No optimum, or residuals above `TOLERANCE`.
     """
-    return _compiled(len(frame.weights), len(rooms)).solve(frame, objective, cuts, rooms)
+    compiled = _compiled(len(frame.weights), len(rooms), frame.borrowing is not None)
+    return compiled.solve(frame, objective, cuts, rooms)
 
 
 @lru_cache(maxsize=64)
-def _compiled(assets: int, cuts: int) -> _Program:
-    return _Program(assets, cuts)
+def _compiled(assets: int, cuts: int, borrows: bool) -> _Program:
+    return _Program(assets, cuts, borrows)
 
 
 class _Program:
-    def __init__(self, assets: int, cuts: int) -> None:
+    def __init__(self, assets: int, cuts: int, borrows: bool) -> None:
         import cvxpy as cp
 
         self.parameters: dict[str, Any] = {
@@ -161,6 +175,24 @@ class _Program:
         ]
         risk = cp.sum_squares(p["factor"].T @ holdings) / 2
         utility = p["linear"] @ holdings - risk - p["penalty"] * self.standing
+        if borrows:
+            owed = cp.Variable(assets, nonneg=True)
+            p |= {
+                "interest": cp.Parameter(assets),
+                "most_owed": cp.Parameter(assets, nonneg=True),
+                "counts": cp.Parameter(assets),
+                "needs": cp.Parameter(assets),
+                "borrowed": cp.Parameter(),
+                "excess_health": cp.Parameter(nonneg=True),
+                "excess_leverage": cp.Parameter(nonneg=True),
+            }
+            needed = p["needs"] @ owed - p["counts"] @ (holdings + owed)
+            self.constraints |= {
+                "health": needed <= self.standing * p["excess_health"],
+                "leverage": cp.sum(owed) <= p["borrowed"] * worth + self.standing * p["excess_leverage"],
+            }
+            rest += [owed <= p["most_owed"], holdings + owed >= 0]
+            utility -= p["interest"] @ owed
         self.problem = cp.Problem(cp.Maximize(utility), [*self.constraints.values(), *rest])
 
     def solve(self, frame: Frame, objective: Objective, cuts: FloatArray, rooms: FloatArray) -> Answer:
@@ -169,6 +201,17 @@ class _Program:
         given = {name: getattr(frame, name) for name in Frame.__slots__ if name in self.parameters}
         given |= {"linear": objective.linear, "factor": objective.factor, "penalty": objective.penalty}
         given |= {"cuts": cuts, "rooms": rooms}
+        if frame.borrowing is not None:
+            limits = frame.borrowing
+            given |= {
+                "interest": np.zeros(len(frame.weights)) if objective.interest is None else objective.interest,
+                "most_owed": np.where(limits.allowed, frame.whole, 0.0),
+                "counts": limits.counts,
+                "needs": limits.health * limits.weighs,
+                "borrowed": limits.leverage - 1.0,
+                "excess_health": limits.excess_health,
+                "excess_leverage": limits.excess_leverage,
+            }
         for name, value in given.items():
             if not np.all(np.isfinite(value)):
                 raise SolverError(f"{name} of the program is not finite: {value}; check snapshot and forecast")
@@ -202,4 +245,5 @@ class _Program:
             "turnover": dual["turnover_bought"] + dual["turnover_sold"],
             "loss": dual["loss"],
             "cuts": dual["cuts"],
+            **{name: dual[name] for name in ("health", "leverage") if name in dual},
         }

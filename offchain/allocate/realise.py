@@ -8,11 +8,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from offchain.allocate.lending import schedule
+from offchain.allocate.limits import FULL_BPS, ONE
 from offchain.allocate.target import Target
 from offchain.mandate import Mandate
 from offchain.market.snapshot import Snapshot
 from offchain.route.gas import GasPrice
 from offchain.route.leg import PlannedLeg
+from offchain.route.lending import NO_DEBT
 from offchain.route.pool import Pool
 from offchain.route.split import STIFFNESS, Trade, best_route, execute
 
@@ -26,7 +29,12 @@ class Realised:
 
     legs: tuple[PlannedLeg, ...]
     holdings: tuple[int, ...]
+    """Base units in the vault and at its venues."""
     gas_cost_usd: float
+    owed: tuple[int, ...]
+    """Base units of debt."""
+    health_factor: float = np.inf
+    """Of the lending account; infinite without debt."""
 
 
 def realise(
@@ -56,6 +64,8 @@ def realise(
     """
     assert target.change is not None
     count = len(snapshot.assets)
+    sellable = tuple(_sellable(snapshot, index, mandate) for index in range(count))
+    owes_nothing = (0,) * count
     changes = [0] * count
     stiffness = np.full(count, STIFFNESS)
     stiffness[0] = 0.0
@@ -65,22 +75,36 @@ def realise(
         if index == 0 or wanted == 0:
             # What only passes through must not stick.
             stiffness[index] = 0.0 if index == 0 else np.inf
-        elif wanted < 0 and asset.balance * unit + wanted < _ALL:
-            changes[index], stiffness[index] = -asset.balance, np.inf
+        elif wanted < 0 and sellable[index] * unit + wanted < _ALL:
+            changes[index], stiffness[index] = -sellable[index], np.inf
         else:
-            changes[index] = max(round(wanted / unit), -asset.balance)
+            changes[index] = max(round(wanted / unit), -sellable[index])
     trade = Trade(
-        holdings=tuple(asset.balance for asset in snapshot.assets),
+        holdings=sellable,
         prices=tuple(asset.price for asset in snapshot.assets),
         changes=tuple(changes),
         marginal=target.prices,
         stiffness=stiffness,
     )
     route = best_route(pools, trade, gas, mandate.execution.max_legs)
+    if snapshot.lending is not None:
+        done = schedule(snapshot, pools, route.legs, mandate.limits.min_health_bps / FULL_BPS)
+        health = done.account.health_factor
+        usd = gas.of_settlement(done.legs)
+        return Realised(done.legs, done.held, usd, done.owed, np.inf if health == NO_DEBT else health / ONE)
     if not reducing:
-        return Realised(route.legs, route.holdings, route.gas_cost_usd)
+        return Realised(route.legs, route.holdings, route.gas_cost_usd, owes_nothing)
     legs, holdings, _ = execute(pools, trade.holdings, _overflowing(route.legs))
-    return Realised(legs, holdings, route.gas_cost_usd)
+    return Realised(legs, holdings, route.gas_cost_usd, owes_nothing)
+
+
+def _sellable(snapshot: Snapshot, index: int, mandate: Mandate) -> int:
+    """Base units that may be sold: what is held, and as much again as the leverage limit lets the vault borrow."""
+    asset = snapshot.assets[index]
+    if asset.symbol not in mandate.borrowable:
+        return asset.held
+    most = snapshot.value * mandate.limits.max_leverage_bps // FULL_BPS
+    return asset.held + max(0, most * 10**18 // asset.price - asset.owed)
 
 
 def _overflowing(legs: tuple[PlannedLeg, ...]) -> tuple[PlannedLeg, ...]:

@@ -29,6 +29,9 @@ class Forecast:
         0x-prefixed keccak256 of the forecast's canonical encoding; an order carries it.
     scenarios
         Shape (s, n): returns over the horizon, equally likely; None where the objective looks at none.
+    paths
+        Shape (m, days, n): simple daily returns over the horizon, where the mandate borrows and its
+        liquidation has to be judged; None otherwise.
     """
 
     symbols: tuple[str, ...]
@@ -37,3 +40,4 @@ class Forecast:
     covariance: FloatArray
     model_hash: str
     scenarios: FloatArray | None = None
+    paths: FloatArray | None = None

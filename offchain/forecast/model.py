@@ -21,7 +21,10 @@ from offchain.market.snapshot import Snapshot
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-YEAR_SECONDS = 365 * 86_400
+DAY_SECONDS = 86_400
+YEAR_SECONDS = 365 * DAY_SECONDS
+PATHS = 2_000
+MIN_DAYS = 20
 MIN_RETURNS = 30
 """Fewest returns a covariance is estimated from, besides two for each asset."""
 MAX_SCENARIOS = 2_000
@@ -62,6 +65,7 @@ def make_forecast(snapshot: Snapshot, history: PriceHistory, mandate: Mandate) -
     scenarios = None
     if isinstance(objective, CvarObjective):
         scenarios = horizon_scenarios(returns, expected, rows_per_year, objective.horizon_days)
+    paths = liquidation_paths(prices, step, objective.horizon_days) if mandate.borrowable else None
     return Forecast(
         symbols=history.symbols,
         horizon_days=objective.horizon_days,
@@ -69,6 +73,7 @@ def make_forecast(snapshot: Snapshot, history: PriceHistory, mandate: Mandate) -
         covariance=covariance,
         model_hash=model_hash(history.symbols, objective.horizon_days, expected, covariance, scenarios),
         scenarios=scenarios,
+        paths=paths,
     )
 
 
@@ -95,6 +100,34 @@ def horizon_scenarios(
     about = (returns - returns.mean(axis=0))[-MAX_SCENARIOS:] * np.sqrt(years * rows_per_year)
     scenarios: FloatArray = np.maximum(expected * years + about, -1.0)
     return scenarios
+
+
+def liquidation_paths(prices: FloatArray, step: int, horizon_days: float) -> FloatArray:
+    """Daily paths over the horizon, drawn from the window's prices with today's volatility; always the same.
+
+    Parameters
+    ----------
+    prices
+        Shape (T, n), every `step` seconds, a divisor of a day.
+
+    Returns
+    -------
+    FloatArray
+        Shape (`PATHS`, days, n), simple returns.
+
+    Raises
+    ------
+    ForecastError
+        Fewer than 21 days of prices.
+    """
+    from offchain.risk.leverage import path_scenarios
+
+    daily = prices[::-1][:: DAY_SECONDS // step][::-1]
+    if len(daily) < MIN_DAYS + 1:
+        raise ForecastError(
+            f"{len(daily)} days of prices, {MIN_DAYS + 1} needed to judge a liquidation: wait for more of them"
+        )
+    return path_scenarios(simple_returns(daily), max(1, round(horizon_days)), count=PATHS)
 
 
 def model_hash(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from offchain.mandate.universe import FULL_BPS, Bps, Section, as_tuple, refusal, repeated
+from offchain.mandate.universe import FULL_BPS, MAX_WEIGHT_BPS, Bps, Section, as_tuple, refusal, repeated
 
 
 class Group(Section):
@@ -44,7 +44,7 @@ class Constraints(Section):
     """
 
     groups: Annotated[tuple[Group, ...], BeforeValidator(as_tuple), Field(max_length=16)] = ()
-    max_turnover_bps: Annotated[int, Field(gt=0, le=FULL_BPS)] = FULL_BPS
+    max_turnover_bps: Annotated[int, Field(gt=0, le=MAX_WEIGHT_BPS)] = MAX_WEIGHT_BPS
     buffer_bps: Bps = 0
     venue_caps_bps: dict[str, Annotated[int, Field(gt=0, le=FULL_BPS)]] = Field(default_factory=dict)
 

@@ -238,3 +238,16 @@ class Snapshot:
         """Shape (n,): net exposures as fractions of value, negative for a net debt; zeros for an empty vault."""
         total = self.value
         return tuple(asset.value / total if total else 0.0 for asset in self.assets)
+
+    @property
+    def leverage(self) -> float:
+        """Everything held over what is left after the debt; 1 without debt."""
+        held, left = sum(asset.held_value for asset in self.assets), self.value
+        return held / left if left > 0 and held > left else 1.0
+
+    @property
+    def health_factor(self) -> float | None:
+        """Of the lending account, by the pool itself; `None` without debt."""
+        if self.lending is None or not any(reserve.scaled_owed for reserve in self.lending.reserves):
+            return None
+        return self.lending.health_factor / 10**18

@@ -7,11 +7,19 @@ from dataclasses import dataclass
 
 from offchain.errors import PlimsollError
 from offchain.market.snapshot import Snapshot
-from offchain.route.leg import PlannedLeg, Venue
+from offchain.route.leg import LendingAction, PlannedLeg, Venue
 
 SETTLE_GAS = 235_000
 """A settlement without legs: feed reads, balances, signature, checks, state."""
 LEG_GAS = {Venue.UNISWAP_V2: 90_000, Venue.UNISWAP_V3: 120_000}
+LENDING_GAS = {
+    LendingAction.SUPPLY: 210_000,
+    LendingAction.WITHDRAW: 240_000,
+    LendingAction.BORROW: 320_000,
+    LendingAction.REPAY: 200_000,
+    LendingAction.SET_E_MODE: 80_000,
+}
+"""Through the vault, of Aave v3."""
 
 WETH = "0xC02aaA39b223FE8D0A0e5C4F27eAD9083C756Cc2"
 
@@ -34,7 +42,9 @@ class GasPrice:
         """USD of a whole settlement; nothing without legs."""
         if not legs:
             return 0.0
-        return SETTLE_GAS * self.usd + sum(self.of_leg(leg.venue) for leg in legs)
+        lending = sum(LENDING_GAS[LendingAction(leg.fee_ppm)] for leg in legs if not leg.is_swap)
+        swaps = sum(self.of_leg(leg.venue) for leg in legs if leg.is_swap)
+        return (SETTLE_GAS + lending) * self.usd + swaps
 
 
 def gas_price(snapshot: Snapshot, ether_usd: float | None = None) -> GasPrice:

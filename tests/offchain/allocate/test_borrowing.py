@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plans of a vault that borrows: how much leverage, in which legs, and what the crash makes of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from offchain.allocate import Plan, PlanReason, make_plan
+from offchain.allocate.borrowing import compile_borrowing
+from offchain.allocate.bounds import compile_frame
+from offchain.allocate.joint import best_target
+from offchain.allocate.lending import MAX_LEGS
+from offchain.allocate.objective import mean_variance
+from offchain.allocate.outer import approximate_target
+from offchain.market.snapshot import BreakerState, Snapshot
+from offchain.route.leg import LendingAction
+from offchain.route.lending import ONE, LendingAccount
+from offchain.route.pool import pools_from_states
+from offchain.sandbox.standup import Sandbox
+from tests.support.stakers import ETHER, STAKED, Stakers, stakers_of
+
+FLOOR, TARGET = 1.15, 1.3
+
+
+@pytest.fixture(scope="module")
+def stakers(sandbox_node: Sandbox) -> Stakers:
+    mark = sandbox_node.rpc.call("evm_snapshot")
+    found = stakers_of(sandbox_node)
+    sandbox_node.rpc.call("evm_revert", mark)
+    return found
+
+
+@pytest.fixture
+def opening(stakers: Stakers) -> Snapshot:
+    """A hundred ether in the wallet."""
+    return stakers.holding(ether=100 * ONE)
+
+
+def healths(plan: Plan, snapshot: Snapshot) -> list[float]:
+    """Health factor after each leg, by the account's twin alone."""
+    assert snapshot.lending is not None
+    account, found = LendingAccount.from_state(snapshot.lending), []
+    for leg in plan.legs:
+        if leg.is_swap:
+            continue
+        act = LendingAction(leg.fee_ppm)
+        if act is LendingAction.SET_E_MODE:
+            account = account.in_wanted_mode()
+            continue
+        change = {
+            LendingAction.SUPPLY: LendingAccount.supply,
+            LendingAction.WITHDRAW: LendingAccount.withdraw,
+            LendingAction.BORROW: LendingAccount.borrow,
+            LendingAction.REPAY: LendingAccount.repay,
+        }[act]
+        account = change(account, leg.token_in, leg.amount_in)
+        found.append(account.health_factor / ONE)
+    return found
+
+
+def test_carry_is_taken_with_the_leverage_that_the_health_factor_allows(stakers: Stakers, opening: Snapshot) -> None:
+    plan = make_plan(opening, stakers.forecast(), stakers.mandate)
+    assert plan.reason is PlanReason.IMPROVES
+    # 1.3 / (1.3 - 0.95), the leverage at which the health factor is the target.
+    assert plan.target_weights[STAKED] == pytest.approx(TARGET / (TARGET - 0.95), rel=2e-3)
+    assert plan.binding_limits[0].name == "health factor of 1.3"
+    assert len(plan.legs) <= MAX_LEGS
+    assert plan.health_after is not None and TARGET <= plan.health_after < 1.4  # noqa: PT018
+    assert plan.leverage_after > 3.3
+
+
+def test_no_leg_on_the_way_goes_below_the_floor(stakers: Stakers, opening: Snapshot) -> None:
+    plan = make_plan(opening, stakers.forecast(), stakers.mandate)
+    found = healths(plan, opening)
+    assert min(found) >= FLOOR
+    assert min(found) < FLOOR * 1.01
+    assert found[-1] == plan.health_after
+
+
+def test_second_settlement_finishes_what_sixteen_legs_could_not(stakers: Stakers) -> None:
+    plan = make_plan(stakers.leveraged(3.5), stakers.forecast(), stakers.mandate)
+    assert plan.health_after == pytest.approx(TARGET, rel=1e-6)
+    assert plan.leverage_after == pytest.approx(TARGET / (TARGET - 0.95), rel=2e-3)
+
+
+def test_without_carry_nothing_is_borrowed(stakers: Stakers, opening: Snapshot) -> None:
+    assert not make_plan(opening, stakers.forecast(carry=0.0), stakers.mandate).trades
+
+
+def test_interest_above_the_carry_is_not_paid(stakers: Stakers, opening: Snapshot) -> None:
+    """Ether costs 1.7 % at the sandbox's utilisation: a carry of 1 % is worth taking with own money only."""
+    plan = make_plan(opening, stakers.forecast(carry=0.01), stakers.mandate)
+    assert plan.trades
+    assert plan.leverage_after == pytest.approx(1.0, abs=1e-9)
+    assert plan.weights_after[STAKED] > 0.9
+
+
+def test_riskier_paths_allow_less_leverage(stakers: Stakers, opening: Snapshot) -> None:
+    calm, wild = (
+        compile_borrowing(opening, stakers.forecast(deviation=deviation), stakers.mandate) for deviation in (0.01, 0.4)
+    )
+    assert calm is not None
+    assert wild is not None
+    assert calm.health == TARGET
+    assert wild.health > TARGET
+    # By definition: at that health factor one path in a hundred is liquidated.
+    paths = stakers.forecast(deviation=0.4).paths
+    assert paths is not None
+    ratio = np.cumprod(1 + paths[:, :, STAKED], axis=1) / np.cumprod(1 + paths[:, :, ETHER], axis=1)
+    ends_below = (ratio.min(axis=1) * wild.health < 1.0).mean()
+    # Between the ends of days more are: the quantile counts these too.
+    assert 0.001 < ends_below <= 0.01
+
+
+def test_small_fall_of_the_health_factor_is_let_be(stakers: Stakers) -> None:
+    snapshot = stakers.discounted(stakers.leveraged(3.5), 2)
+    assert snapshot.health_factor == pytest.approx(1.264, abs=1e-3)
+    assert make_plan(snapshot, stakers.forecast(), stakers.mandate).reason is PlanReason.NO_TRADE_PAYS
+
+
+@pytest.mark.parametrize("words", [4, 6])
+def test_in_a_crash_debt_is_paid_back_first(stakers: Stakers, words: int) -> None:
+    """10 and 14 % down: the second stands below the chain's floor, where the way may dip half of what is left."""
+    snapshot = stakers.discounted(stakers.leveraged(3.5), words)
+    plan = make_plan(snapshot, stakers.forecast(), stakers.mandate)
+    assert plan.reason is PlanReason.REPAIRS
+    assert plan.health_after is not None
+    assert snapshot.health_factor is not None
+    assert plan.health_after > snapshot.health_factor
+    assert plan.leverage_after < snapshot.leverage
+    found, now = healths(plan, snapshot), snapshot.health_factor
+    assert min(found) > min(FLOOR, 1 + (now - 1) / 2 - 1e-9)
+    assert [LendingAction(leg.fee_ppm) for leg in plan.legs if not leg.is_swap][:2] == [
+        LendingAction.WITHDRAW, LendingAction.REPAY,
+    ]  # fmt: skip
+    assert min(found[1::2]) == found[1]
+
+
+def test_reducing_pays_the_debt_and_keeps_ether(stakers: Stakers) -> None:
+    snapshot = stakers.leveraged(2.0)
+    stopped = replace(snapshot, vault=replace(snapshot.vault, breaker=BreakerState.REDUCE_ONLY))
+    plan = make_plan(stopped, stakers.forecast(), stakers.mandate)
+    assert plan.reason is PlanReason.REDUCES
+    assert plan.leverage_after < 1.01
+    assert plan.weights_after[STAKED] < 0.05
+
+
+@pytest.mark.parametrize("words", [0, 3, 5])
+def test_kernels_and_the_program_in_cvxpy_agree(stakers: Stakers, words: int) -> None:
+    snapshot = stakers.discounted(stakers.leveraged(3.0 if words else 2.0), words)
+    forecast, mandate = stakers.forecast(), stakers.mandate
+    borrowing = compile_borrowing(snapshot, forecast, mandate)
+    frame = compile_frame(snapshot, mandate.vault_limits, (True, True), borrowing=borrowing)
+    objective = mean_variance(forecast, mandate.objective.risk_aversion, borrowing)
+    objective = replace(objective, penalty=float(frame.violated))
+    pools = pools_from_states(snapshot.pools)
+    units = np.array([asset.price / 10**18 / snapshot.value for asset in snapshot.assets])
+    fast = best_target(pools, units, frame, objective, -np.inf)
+    slow = approximate_target(pools, units, frame, objective, -np.inf)
+    assert fast.change is not None
+    assert slow.change is not None
+    assert fast.change == pytest.approx(slow.change, abs=2e-3)
+    assert fast.bound == pytest.approx(slow.bound, abs=2e-5)
