@@ -11,7 +11,7 @@ before, ``b >= 0``, ``b >= -w`` and what is held is ``w + b``. The two limits ar
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,8 +28,6 @@ FloatArray = NDArray[np.float64]
 
 FULL_BPS = 10_000
 DAYS_PER_YEAR = 365.0
-NEAR_FLOOR = 2 / 3
-"""A health factor that fell less than a third of the way from the target to the floor is let be."""
 MARGIN = 0.01
 """Of leverage and health factor, between what a plan aims at and what the chain refuses."""
 
@@ -107,18 +105,16 @@ def compile_borrowing(snapshot: Snapshot, forecast: Forecast, mandate: Mandate) 
     target = max(venue.target_health_factor, floor, *_least_by_rule(lending), _safe_health(lending, forecast, venue))
     leverage = mandate.limits.max_leverage_bps / FULL_BPS * (1 - MARGIN)
     free = Borrowing(allowed, counts, weighs, interest, earned, target, leverage, 0.0, 0.0)
-    return _from_today(free, np.array(snapshot.weights), floor)
+    return _from_today(free, np.array(snapshot.weights), max(floor, mandate.repair_health(target)))
 
 
-def _from_today(free: Borrowing, weights: FloatArray, floor: float) -> Borrowing:
+def _from_today(free: Borrowing, weights: FloatArray, level: float) -> Borrowing:
     """Let be what is near enough to the target; note by how much the rest stands outside."""
-    from dataclasses import replace
-
     owed = free.owed(weights)
     debt = float(free.weighs @ owed)
     if debt > 0.0:
         now = float(free.counts @ (weights + owed)) / debt
-        if floor + NEAR_FLOOR * (free.health - floor) <= now < free.health:
+        if level <= now < free.health:
             free = replace(free, health=now)
     gross = float((weights + owed).sum() / weights.sum()) if weights.sum() > 0 else 1.0
     if free.leverage < gross <= free.leverage * (1 + MARGIN / 2):

@@ -11,6 +11,7 @@ import structlog
 
 from offchain.keeper.breaker_watch import BreakerWatch
 from offchain.keeper.journal import Journal
+from offchain.keeper.loan_watch import LoanWatch
 from offchain.keeper.orders import OrderWatch
 from offchain.keeper.records import OrderRecord, Purpose, TransactionRecord
 from offchain.keeper.states import State
@@ -33,6 +34,8 @@ class Dispatch:
     ----------
     domain
         What signatures are bound to.
+    loan
+        Watches the lending account of a vault that has one.
     """
 
     def __init__(
@@ -43,11 +46,13 @@ class Dispatch:
         breaker: BreakerWatch,
         signer: OrderSigner,
         domain: Domain,
+        loan: LoanWatch | None = None,
     ) -> None:
         self._node = node
         self._journal = journal
         self._submitter = submitter
         self._breaker = breaker
+        self._loan = loan
         self._signer = signer
         self._domain = domain
         self._orders = OrderWatch(node, journal, domain.vault)
@@ -67,8 +72,11 @@ class Dispatch:
             self._note_failure(row)
         self._orders.watch(finalized)
         waiting = self._submitter.in_flight()
-        if self._breaker.guard(head, waiting) is None:
+        if self._breaker.guard(head, waiting) is None and not self._deleverages(head, waiting):
             self._look_after(waiting, head)
+
+    def _deleverages(self, head: Block, waiting: TransactionRecord | None) -> bool:
+        return self._loan is not None and self._loan.guard(head, waiting) is not None
 
     def place(self, tick: int, order: Order, head: Block) -> OrderRecord:
         """Simulate, sign and send an order.

@@ -28,6 +28,7 @@ from offchain.keeper.dispatch import Dispatch
 from offchain.keeper.health import Health
 from offchain.keeper.history_chunks import encode_history
 from offchain.keeper.journal import Journal, JournalError
+from offchain.keeper.loan_watch import LoanWatch
 from offchain.keeper.pipeline import deliberate, plan_to_json
 from offchain.keeper.records import Decision
 from offchain.keeper.reorganisation import Ancestry, NodeBehind
@@ -38,6 +39,7 @@ from offchain.mandate import Mandate, tighter_limits
 from offchain.market import codec
 from offchain.market.heads import HeadWatch
 from offchain.market.history import HistoryReader, PriceHistory
+from offchain.market.lending import discover_lending
 from offchain.market.pools import discover_pools
 from offchain.market.reader import read_snapshot
 from offchain.market.rpc import NodeClient, NodeError
@@ -52,6 +54,8 @@ from offchain.settle.relay import Relay
 from offchain.settle.signing import OrderSigner
 
 MINUTE = 60
+LOAN_SECONDS = MINUTE
+"""Between two decisions while a lending account's health factor is below what a plan lets be."""
 _LONGEST_BACKOFF = 5.0
 
 log = structlog.get_logger(__name__)
@@ -138,7 +142,11 @@ class Keeper:
             relay=relay,
         )
         breaker = BreakerWatch(self._node, submitter, identity.mandate_contract)
-        self._dispatch = Dispatch(self._node, journal, submitter, breaker, signer, identity.domain)
+        self._lending = discover_lending(client, mandate)
+        self._loan = None
+        if self._lending is not None:
+            self._loan = LoanWatch(self._node, submitter, self.vault, mandate, self._lending)
+        self._dispatch = Dispatch(self._node, journal, submitter, breaker, signer, identity.domain, self._loan)
         self._pools = discover_pools(client, mandate)
         self._history = history_reader or HistoryReader(client, mandate)
         self._heads = HeadWatch(announced_by, self.stopping) if announced_by else None
@@ -206,11 +214,14 @@ class Keeper:
     def due(self, head: Block) -> bool:
         """Whether nothing is under way, and a new interval has begun on the chain's clock or the last tick was cut off.
 
-        A tick is cut off when its order was never signed, see `Journal.left_unsigned`.
+        A tick is cut off when its order was never signed, see `Journal.left_unsigned`. While the health factor of
+        a lending account has slipped, the interval is `LOAN_SECONDS`.
         """
         interval = self.mandate.execution.interval_minutes * MINUTE
         last = self.journal.last_tick_block()
         begun = last is None or head.timestamp // interval > last.timestamp // interval
+        if not begun and last is not None and self._loan is not None and self._loan.slipped(head):
+            begun = head.timestamp - last.timestamp >= LOAN_SECONDS
         return (begun or self.journal.left_unsigned(head.number)) and self._dispatch.idle(head)
 
     def on_block(self, head: Block) -> None:
@@ -250,7 +261,7 @@ class Keeper:
         try:
             check_fresh(head, self._max_head_age)
             with span("snapshot"):
-                snapshot = read_snapshot(self._client, self.vault, self.mandate, self._pools)
+                snapshot = read_snapshot(self._client, self.vault, self.mandate, self._pools, lending=self._lending)
             with span("history"):
                 history = self._history.read(snapshot.block)
         except NodeError:

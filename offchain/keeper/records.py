@@ -23,6 +23,7 @@ class Purpose(StrEnum):
 
     SETTLE = "settle"
     TRIP = "trip"
+    DELEVERAGE = "delever"
     VOID = "void"
     """A transfer of nothing to oneself, which takes the account nonce of one that must not be mined."""
 

@@ -79,7 +79,12 @@ class Submitter:
         self._journal = journal
         self._payer = payer
         self._chain_id = chain_id
-        self._policies = {Purpose.SETTLE: policy, Purpose.TRIP: urgent_policy, Purpose.VOID: urgent_policy}
+        self._policies = {
+            Purpose.SETTLE: policy,
+            Purpose.TRIP: urgent_policy,
+            Purpose.DELEVERAGE: urgent_policy,
+            Purpose.VOID: urgent_policy,
+        }
         self._patience = patience
         self._relay = relay
 

@@ -33,6 +33,7 @@ from offchain.mandate.universe import (
 from offchain.mandate.venues import (
     FIRST_LISTED,
     MAX_LISTED,
+    SLIPPED,
     AaveV3Venue,
     BalancerV2Venue,
     ListedVenue,
@@ -331,6 +332,11 @@ class Mandate(Section):
     def borrowable(self) -> tuple[str, ...]:
         """Symbols of what may be borrowed; empty for a vault without debt."""
         return self.lending.borrow if self.lending is not None else ()
+
+    def repair_health(self, target: float) -> float:
+        """Health factor below which a plan that aims at `target` repays; above it, it lets be what drifted."""
+        floor = self.limits.min_health_bps / FULL_BPS
+        return floor + SLIPPED * (target - floor)
 
     @property
     def uses_uniswap_v2(self) -> bool:

@@ -17,6 +17,9 @@ FIRST_LISTED = 2
 MAX_LISTED = 4
 """Venues that a vault can list besides Uniswap."""
 
+SLIPPED = 2 / 3
+"""A health factor that fell less than a third of the way from the target to the floor is let be."""
+
 Probability = Annotated[float, Field(gt=0, lt=1)]
 Symbols = Annotated[tuple[str, ...], BeforeValidator(as_tuple)]
 

@@ -111,6 +111,11 @@ def lending_calls(key: LendingKey, vault: str) -> list[Call]:
     return calls
 
 
+def read_lending(client: NodeClient, key: LendingKey, vault: str) -> LendingState:
+    """Read the account at the newest block, in one round trip. Raises as `decode_lending`."""
+    return decode_lending(key, _ask(client, lending_calls(key, vault)))
+
+
 def decode_lending(key: LendingKey, answers: Sequence[bytes | None]) -> LendingState:
     """Decode the answers to `lending_calls`.
 

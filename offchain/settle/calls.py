@@ -24,10 +24,13 @@ ORDER = f"(uint256,uint256,bytes32,bytes32,{LEG}[],uint256,uint256)"
 
 SETTLE = f"settle({ORDER},address,bytes)"
 TRIP = "trip()"
+DELEVERAGE = "deleverage(uint256,uint256,uint256,uint256)"
 ORDER_NONCE = "order_nonce()"
 IS_SIGNER = "is_signer(address)"
 MANDATE = "mandate()"
 EIP712_DOMAIN = "eip712Domain()"
+BALANCE_OF = "balanceOf(address)"
+ALLOWANCE = "allowance(address,address)"
 
 _SETTLED_DATA = ["bytes32", *["uint256"] * 7, "uint256[]", "uint256[]"]
 SETTLED = f"Settled(bytes32,uint256,address,{','.join(_SETTLED_DATA)})"
@@ -130,6 +133,21 @@ def decode_settle(calldata: bytes) -> tuple[Order, str, bytes]:
 def encode_trip() -> bytes:
     """Calldata of ``trip``."""
     return selector(TRIP)
+
+
+def encode_deleverage(venue: int, debt: int, collateral: int, amount: int) -> bytes:
+    """Calldata of ``deleverage``.
+
+    Parameters
+    ----------
+    venue
+        Index in the vault's list.
+    debt, collateral
+        Indices of the assets.
+    amount
+        Most base units of the debt that the caller brings.
+    """
+    return selector(DELEVERAGE) + encode(["uint256"] * 4, [venue, debt, collateral, amount])
 
 
 def decode_settled(log: dict[str, Any]) -> SettledEvent:
