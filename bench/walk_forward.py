@@ -91,9 +91,10 @@ def clarabel_loop(returns: Floats) -> Floats:
 
 
 def cvxportfolio_weights(returns: Floats) -> Floats:
-    """Its own simulator and single-period policy; its covariance divides by the count, ours by one less."""
+    """Its own simulator and single-period policy; its covariance divides by the count, ours by one less: rescaled."""
     import cvxportfolio as cvx
     import pandas as pd
+    from cvxportfolio import forecast
 
     names = [f"A{i}" for i in range(returns.shape[1])]
     index = pd.date_range("2018-01-01", periods=len(returns), freq="D", tz="UTC")
@@ -101,9 +102,10 @@ def cvxportfolio_weights(returns: Floats) -> Floats:
     table["cash"] = 0.0
     span = pd.Timedelta(days=WINDOW)
     cost = COST_BPS / 1e4
+    scaled = RISK_AVERSION * WINDOW / (WINDOW - 1)
     objective = (
-        cvx.ReturnsForecast(r_hat=cvx.HistoricalMeanReturn(rolling=span))
-        - RISK_AVERSION / 2 * cvx.FullCovariance(cvx.HistoricalFactorizedCovariance(kelly=False, rolling=span))
+        cvx.ReturnsForecast(r_hat=forecast.HistoricalMeanReturn(rolling=span))
+        - scaled / 2 * cvx.FullCovariance(forecast.HistoricalFactorizedCovariance(kelly=False, rolling=span))
         - cvx.TransactionCost(a=cost, b=None)
     )
     policy = cvx.SinglePeriodOptimization(objective, [cvx.LongOnly(), cvx.NoCash()], solver="CLARABEL")
@@ -117,7 +119,9 @@ def cvxportfolio_weights(returns: Floats) -> Floats:
         first = pd.Series(1e6 / len(names), index=[*names, "cash"])
         first["cash"] = 0.0
         result = simulator.backtest(policy, start_time=index[WINDOW], end_time=index[-1], h=first)
-    return np.asarray(result.w[names], dtype=np.float64)
+    # Its weights are those before each step's trades.
+    held = np.asarray((result.h + result.u)[names].dropna(), dtype=np.float64)
+    return held / held.sum(axis=1, keepdims=True)
 
 
 def skfolio_weights(returns: Floats) -> Floats:
