@@ -44,6 +44,7 @@ def backtest(
     as_json: Annotated[bool, typer.Option("--json", help="Print the JSON on stdout, and nothing else.")] = False,
 ) -> None:
     """Run mandates over recorded prices: the keeper's own decisions, the vault's own limits, every cost."""
+    from offchain.backtest.errors import BacktestError
     from offchain.backtest.settings import BacktestSettings
     from offchain.backtest.sweep import sweep
     from offchain.backtest.tear_sheet import document, performances, tear_sheet
@@ -57,8 +58,12 @@ def backtest(
         journal.unlink(missing_ok=True)
     number: int | str = int(workers) if workers.isdigit() else workers
     results = _with_progress(
-        cells, as_json, lambda done: sweep(cells, market, journal=journal, workers=number, done=done)
+        cells,
+        as_json,
+        lambda done, progress: sweep(cells, market, journal=journal, workers=number, done=done, progress=progress),
     )
+    if all(result.run is None for result in results):
+        raise BacktestError("; ".join(dict.fromkeys(f"{one.name}: {one.problem}" for one in results)))
     figures = performances(results, trials)
     title = "Backtest: " + ", ".join(path.stem for path in mandate)
     told = document(results, figures, title) | {"price_problems": notes}
@@ -71,6 +76,8 @@ def backtest(
         typer.echo(f"note: {note}")
     if len(notes) > 5:
         typer.echo(f"note: and {len(notes) - 5} more, see the JSON")
+    for note in dict.fromkeys(note for one in results if one.run is not None for note in one.run.notes):
+        typer.echo(f"note: {note}")
     _print_table(results, figures)
     typer.echo(f"Tear sheet: {out / 'backtest.html'}  JSON: {out / 'backtest.json'}")
 
@@ -181,10 +188,15 @@ def _with_progress(cells: list[Cell], quiet: bool, run: Any) -> Any:
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("backtests", total=len(cells))
 
+        steps = progress.add_task("steps", total=None, visible=False)
+
         def done(result: Any, resumed: bool) -> None:
             progress.update(task, advance=1, description=result.name[:40])
 
-        return run(done)
+        def stepped(name: str, done: int, total: int) -> None:
+            progress.update(steps, completed=done, total=total, description=f"steps of {name[:31]}", visible=True)
+
+        return run(done, stepped)
 
 
 def _print_table(results: Any, figures: Any) -> None:

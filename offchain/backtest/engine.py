@@ -15,6 +15,9 @@ from offchain.backtest.settings import BacktestSettings
 from offchain.backtest.simulator import Observer, Simulator
 from offchain.mandate import Mandate
 
+SIMULATED = frozenset({"uniswap_v2", "uniswap_v3"})
+"""Venues that the simulated market has."""
+
 
 def run_backtest(
     mandate: Mandate,
@@ -99,11 +102,12 @@ def fit_to_prices(mandate: Mandate, path: MarketPath) -> tuple[Mandate, tuple[st
     BacktestError
         The prices' step does not divide a day.
     """
+    strange = [str(venue.kind) for venue in mandate.venues if venue.kind not in SIMULATED]
+    notes = [f"{kind} is not simulated: decisions are made without it." for kind in strange]
     step = path.step_seconds
     if step % 60 or (1440 % (step // 60) and step != 86_400):
         raise BacktestError(f"prices every {step} seconds: give some whose step divides a day")
     minutes, execution = step // 60, mandate.execution
-    notes = []
     changes: dict[str, float] = {}
     if execution.grid_minutes % minutes or execution.grid_minutes < minutes:
         coarser = next(
@@ -115,7 +119,7 @@ def fit_to_prices(mandate: Mandate, path: MarketPath) -> tuple[Mandate, tuple[st
         changes["interval_minutes"] = float(minutes)
         notes.append(f"Decisions every {minutes} minutes instead of {execution.interval_minutes:g}.")
     if not changes:
-        return mandate, ()
+        return mandate, tuple(notes)
     return mandate.model_copy(update={"execution": execution.model_copy(update=changes)}), tuple(notes)
 
 

@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,7 @@ def sweep(
     journal: Path | None = None,
     workers: int | str = 1,
     done: Callable[[Result, bool], None] = lambda result, resumed: None,
+    progress: Callable[[str, int, int], None] = lambda name, steps, total: None,
 ) -> list[Result]:
     """Run all cells; results in the cells' order.
 
@@ -113,6 +115,8 @@ def sweep(
         Processes on this machine, or ``"ray"`` for the Ray cluster that is running (one is started here otherwise).
     done
         Called with each result and whether it came from the journal.
+    progress
+        Called with a cell's name, its steps done and their number; only where one process does the work.
 
     Raises
     ------
@@ -127,7 +131,7 @@ def sweep(
             results[key] = known[key]
             done(known[key], True)
     missing = [(key, cell) for key, cell in zip(keys, cells, strict=True) if key not in results]
-    for key, result in _run_all(missing, market, workers):
+    for key, result in _run_all(missing, market, workers, progress):
         if journal is not None:
             append(journal, key, result)
         results[key] = result
@@ -143,7 +147,12 @@ def default_workers() -> int:
 # Where the work is done.
 
 
-def _run_all(tasks: Sequence[tuple[str, Cell]], market: MarketSpec, workers: int | str) -> Iterator[tuple[str, Result]]:
+def _run_all(
+    tasks: Sequence[tuple[str, Cell]],
+    market: MarketSpec,
+    workers: int | str,
+    progress: Callable[[str, int, int], None],
+) -> Iterator[tuple[str, Result]]:
     if not tasks:
         return
     if workers == "ray":
@@ -157,7 +166,7 @@ def _run_all(tasks: Sequence[tuple[str, Cell]], market: MarketSpec, workers: int
                 yield futures[future], future.result()
     elif isinstance(workers, int) and workers >= 1:
         for key, cell in tasks:
-            yield key, run_cell(cell, market)
+            yield key, run_cell(cell, market, partial(progress, cell.name))
     else:
         raise BacktestError(f"--workers {workers}: give a number of processes, or ray")
 

@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from offchain import cli
@@ -224,6 +225,45 @@ def test_second_keeper_on_one_journal_is_refused(plimsoll, keeper_run, afloat, t
 
 def test_journal_that_is_not_there_is_named(plimsoll, tmp_path):
     check_refusal(plimsoll("keeper", "status", "--journal", tmp_path / "none.sqlite"), "none.sqlite: no such file")
+
+
+@pytest.fixture(scope="module")
+def walked(tmp_path_factory):
+    """Prices of 130 days, made up."""
+    file = tmp_path_factory.mktemp("prices") / "prices.csv"
+    rng, days = np.random.default_rng(1), np.datetime64("2023-01-01") + np.arange(130)
+    rows = ["date,symbol,close"]
+    for symbol, first in (("BTC", 4e4), ("ETH", 2500.0), ("LINK", 20.0)):
+        closes = first * np.exp(np.cumsum(0.03 * rng.standard_normal(len(days))))
+        rows += [f"{day},{symbol},{close:.6g}" for day, close in zip(days, closes, strict=True)]
+    file.write_text("\n".join(rows))
+    return file
+
+
+def test_backtest_writes_a_sheet_and_prints_one_json(plimsoll, walked, tmp_path):
+    command = ("backtest", "--mandate", BLUE_CHIP, "--prices", walked, "--out", tmp_path, "--json")
+    code, out, err = plimsoll(*command)
+
+    assert (code, err) == (0, "")
+    (run,) = json.loads(out)["runs"]
+    assert run["performance"]["settlements"] > 0
+    assert json.loads((tmp_path / "backtest.json").read_text()) == json.loads(out)
+    assert (tmp_path / "backtest.html").read_text().startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize(
+    ("options", "culprit"),
+    [
+        (["--start", "soon"], "--start soon"),
+        (["--start", "2023-01-05"], "the first start is 2023-"),
+        (["--workers", "zero"], "--workers zero"),
+        (["--gas", "none.csv"], "none.csv"),
+        (["--vary", "objective.risk=1"], "no 'risk' there"),
+    ],
+)
+def test_backtest_that_cannot_be_names_the_culprit(plimsoll, walked, tmp_path, options, culprit):
+    command = ("backtest", "--mandate", BLUE_CHIP, "--prices", walked, "--out", tmp_path, "--json", *options)
+    check_refusal(plimsoll(*command), culprit)
 
 
 def test_unexpected_error_is_one_line_with_a_hint(plimsoll, monkeypatch):
