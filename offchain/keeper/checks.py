@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, fields
 
+import numpy as np
 from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 from eth_utils.address import to_checksum_address
@@ -14,13 +15,15 @@ from offchain.errors import PlimsollError
 from offchain.keeper.journal import Journal
 from offchain.keeper.reorganisation import DEEPEST
 from offchain.mandate import Mandate, MandateParityError, VaultLimits, compare_with_chain
-from offchain.market.snapshot import Block
+from offchain.market.rpc import NodeClient
+from offchain.market.snapshot import Block, Snapshot
 from offchain.market.vault import read_chain_mandate
 from offchain.settle.calls import EIP712_DOMAIN, IS_SIGNER, MANDATE, selector
 from offchain.settle.development import check_signer
 from offchain.settle.node import Node, Reverted
 from offchain.settle.signing import DOMAIN_VERSION, Domain
 
+ONE_BPS = 10_000
 MOST_AHEAD = 60.0
 """Seconds by which a head may be ahead of this machine's clock."""
 
@@ -53,10 +56,15 @@ def check_before_start(node: Node, vault: str, mandate: Mandate, *, signer: str,
     MandateParityError
         Vault and mandate differ in identity or limits.
     KeeperRefusal
-        There is no vault at the address, its signatures are bound to something else, or
-        it does not know the signer.
+        One key pays and signs, there is no vault at the address, its signatures are bound to
+        something else, or it does not know the signer.
     """
     node.client.require_chain(mandate.chain_id)
+    if payer == signer:
+        raise KeeperRefusal(
+            f"signer {signer}: the same key pays for gas; give --signer another one, so that the key in daily use "
+            "cannot sign orders"
+        )
     if not node.has_code(vault):
         raise KeeperRefusal(f"vault {vault}: there is no contract on chain {mandate.chain_id}; check --vault and --rpc")
     for address in dict.fromkeys((payer, signer)):
@@ -138,6 +146,41 @@ def check_fresh(head: Block, max_age: float | None) -> None:
             f"block {head.number} is {age:.0f} seconds old, {max_age:g} are allowed; "
             "see that the node is in sync and this machine's clock right"
         )
+
+
+def check_sources(client: NodeClient, snapshot: Snapshot, mandate: Mandate, max_divergence_bps: float) -> None:
+    """Refuse to plan on what is disputed: by other nodes about the block, by the pools about a price.
+
+    Parameters
+    ----------
+    max_divergence_bps
+        How far the pools' price of an asset may be from the oracle's, beyond the error that
+        the mandate grants its feed.
+
+    Raises
+    ------
+    KeeperRefusal
+        Names the nodes, or the asset and both prices.
+    """
+    dissenters = client.dissenters(snapshot.block.number, snapshot.block.hash)
+    if dissenters:
+        raise KeeperRefusal(
+            f"block {snapshot.block.number}: {', '.join(dissenters)} has another one than {client.url}; "
+            "the next block is tried"
+        )
+    from offchain.route.pool import pool_from_state
+    from offchain.route.rates import market_prices
+
+    pools = [pool_from_state(state) for state in snapshot.pools]
+    ratios = market_prices(pools, np.array([asset.price / 10**18 for asset in snapshot.assets]))
+    for asset, rule, ratio in zip(snapshot.assets, mandate.ordered_assets, ratios, strict=True):
+        allowed = float(rule.oracle.error) + max_divergence_bps / ONE_BPS
+        if not 1 - allowed <= ratio <= 1 + allowed:
+            ours, theirs = asset.price_usd, asset.price_usd * ratio
+            raise KeeperRefusal(
+                f"{asset.symbol}: the oracle says ${ours:,.6g} and the pools ${theirs:,.6g}, more than "
+                f"{allowed:.2%} apart; nothing is signed until they agree"
+            )
 
 
 def check_same_chain(node: Node, head: Block, journal: Journal) -> None:

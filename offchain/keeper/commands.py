@@ -47,8 +47,10 @@ def run(
     rpc: RpcOption,
     vault: VaultOption,
     mandate: MandateOption,
-    account: Annotated[Path, typer.Option("--account", help="Keystore file that pays for gas, and signs orders.")],
-    signer: Annotated[Path | None, typer.Option("--signer", help="Keystore file that signs orders instead.")] = None,
+    account: Annotated[Path, typer.Option("--account", help="Keystore file that pays for gas.")],
+    signer: Annotated[
+        Path | None, typer.Option("--signer", help="Keystore file that signs orders; another key.")
+    ] = None,
     journal: Annotated[
         str | None,
         typer.Option(
@@ -70,6 +72,15 @@ def run(
     ] = None,
     once: Annotated[bool, typer.Option("--once", help="Decide once, wait until it is settled, and end.")] = False,
     poll: Annotated[float, typer.Option("--poll", min=0.01, help="Seconds between two looks at the head.")] = 1.0,
+    max_divergence: Annotated[
+        float,
+        typer.Option(
+            "--max-divergence-bps", min=0, help="Furthest the pools may be from the oracle, beyond its error."
+        ),
+    ] = 500.0,
+    urgency: Annotated[
+        int, typer.Option("--urgency", min=1, help="How many times the mandate's fee ceilings a trip may pay.")
+    ] = 4,
     max_head_age: Annotated[
         float, typer.Option("--max-head-age", min=0, help="Seconds after which the chain counts as stopped; 0: never.")
     ] = 180.0,
@@ -114,7 +125,9 @@ def run(
         trace_to_file(traces)
     rules = load_mandate(mandate)
     address = parse_address(vault, "--vault")
-    settings = KeeperSettings(poll_seconds=poll, max_head_age=max_head_age or None)
+    settings = KeeperSettings(
+        poll_seconds=poll, max_head_age=max_head_age or None, urgency=urgency, max_divergence_bps=max_divergence
+    )
     with stack:
         client = stack.enter_context(_client(rpc, rules.chain_id))
         payer, order_signer = open_signers(account, signer, passphrase_file)

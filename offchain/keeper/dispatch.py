@@ -7,6 +7,8 @@ any point and a new one goes on from the journal.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import structlog
 
 from offchain.keeper.breaker_watch import BreakerWatch
@@ -18,13 +20,32 @@ from offchain.keeper.states import State
 from offchain.keeper.submitter import Job, Submitter
 from offchain.keeper.tracing import span
 from offchain.market.snapshot import Block
-from offchain.settle.calls import encode_signed
+from offchain.settle.calls import SettledEvent, encode_signed
 from offchain.settle.node import Node
 from offchain.settle.order import Order
+from offchain.settle.reconcile import loss_bps
 from offchain.settle.signing import Domain, OrderSigner, order_digest, sign_order
 from offchain.settle.simulation import simulate_order, simulate_signed
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a plan expects of its order."""
+
+    loss_bps: float
+    """Value given up to fees and price impact, of the value before, at oracle prices."""
+    tolerance_bps: float
+
+    def agrees(self, event: SettledEvent) -> bool:
+        """Whether a settlement loses what was planned, give or take the tolerance."""
+        return abs(loss_bps(event.value_before, event.value_after) - self.loss_bps) <= self.tolerance_bps
+
+    def difference(self, event: SettledEvent) -> str:
+        """The same in words."""
+        found = loss_bps(event.value_before, event.value_after)
+        return f"it loses {found:.2f} bps and {self.loss_bps:.2f} were planned, {self.tolerance_bps:g} apart is allowed"
 
 
 class Dispatch:
@@ -78,8 +99,13 @@ class Dispatch:
     def _deleverages(self, head: Block, waiting: TransactionRecord | None) -> bool:
         return self._loan is not None and self._loan.guard(head, waiting) is not None
 
-    def place(self, tick: int, order: Order, head: Block) -> OrderRecord:
+    def place(self, tick: int, order: Order, head: Block, expected: Expected | None = None) -> OrderRecord:
         """Simulate, sign and send an order.
+
+        Parameters
+        ----------
+        expected
+            What the plan says of it; a simulation that says otherwise is a refusal.
 
         Returns
         -------
@@ -95,6 +121,8 @@ class Dispatch:
         problem = f"in simulation: {trial.reason}"
         if trial.event is not None and trial.event.digest != digest:
             problem = f"the vault hashes it to {trial.event.digest}; is it another version?"
+        elif trial.event is not None and expected is not None and not expected.agrees(trial.event):
+            problem = f"in simulation: {expected.difference(trial.event)}"
         elif trial.succeeds:
             row = self._journal.advance_order(row.id, State.SIMULATED, f"{trial.gas_used} gas")
             with span("sign"):

@@ -13,28 +13,31 @@ journal and on the chain, so that a keeper that dies goes on where it stopped.
 
 from __future__ import annotations
 
+import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import structlog
 from eth_utils.address import to_checksum_address
 
 from offchain.errors import PlimsollError
 from offchain.keeper.breaker_watch import BreakerWatch
-from offchain.keeper.checks import check_before_start, check_fresh, check_same_chain
-from offchain.keeper.dispatch import Dispatch
+from offchain.keeper.checks import check_before_start, check_fresh, check_same_chain, check_sources
+from offchain.keeper.dispatch import Dispatch, Expected
 from offchain.keeper.health import Health
-from offchain.keeper.history_chunks import encode_history
+from offchain.keeper.history_chunks import decode_history, encode_history
 from offchain.keeper.journal import Journal, JournalError
 from offchain.keeper.loan_watch import LoanWatch
-from offchain.keeper.pipeline import deliberate, plan_to_json
+from offchain.keeper.pipeline import deliberate, plan_to_json, volatility
 from offchain.keeper.records import Decision
 from offchain.keeper.reorganisation import Ancestry, NodeBehind
 from offchain.keeper.report import TickReport
 from offchain.keeper.submitter import Submitter
 from offchain.keeper.tracing import span
+from offchain.keeper.triggers import TriggerWatch
 from offchain.mandate import Mandate, tighter_limits
 from offchain.market import codec
 from offchain.market.heads import HeadWatch
@@ -49,9 +52,12 @@ from offchain.settle.compile import compile_order, gwei
 from offchain.settle.development import is_sandbox
 from offchain.settle.fees import FeePolicy
 from offchain.settle.node import Node
-from offchain.settle.reconcile import compare
+from offchain.settle.reconcile import compare, loss_bps
 from offchain.settle.relay import Relay
 from offchain.settle.signing import OrderSigner
+
+if TYPE_CHECKING:
+    from offchain.allocate.plan import Plan
 
 MINUTE = 60
 LOAN_SECONDS = MINUTE
@@ -73,6 +79,8 @@ class KeeperSettings:
     """Blocks before a waiting transaction is replaced."""
     urgency: int = 4
     """How many times a settlement's fee ceilings a trip may pay."""
+    max_divergence_bps: float = 500.0
+    """Furthest that the pools may be from the oracle, beyond the error granted to the feed."""
 
 
 class Keeper:
@@ -153,6 +161,7 @@ class Keeper:
         self._pause = pause or self._wait_for_block
         self._max_head_age = None if is_sandbox(self._node) else self.settings.max_head_age
         self._ancestry = Ancestry(self._node)
+        self._triggers = TriggerWatch(mandate.execution.triggers, self._volatility)
         self._mandate_json = mandate.model_dump_json()
         self._last_problem = ""
 
@@ -167,11 +176,23 @@ class Keeper:
         head = self._node.head()
         check_same_chain(self._node, head, self.journal)
         self._dispatch.recover()
+        self._remember_decision()
         self.on_block(head)
         self.health.recovered = True
         self.health.saw(head)
         open_orders = len(self.journal.open_orders())
         log.info("started", vault=self.vault, node=self._client.url, pools=len(self._pools), open_orders=open_orders)
+
+    def _remember_decision(self) -> None:
+        """Measure triggers against the last decision in the journal, where it is one with a plan."""
+        last = self.journal.last_tick() if self.mandate.execution.triggers.any else None
+        if last is None or last.plan is None:
+            return
+        plan = json.loads(last.plan)
+        wanted = plan["weights_after"] if plan["legs"] else plan["weights_before"]
+        snapshot = codec.from_json(last.snapshot)
+        found = volatility(wanted, snapshot, decode_history(last.history), self.mandate)
+        self._triggers.decided(snapshot, wanted, found)
 
     def run(self, report: Callable[[TickReport], None] = lambda report: None) -> None:
         """Follow the chain until `stopping` is set; `report` is called after every decision.
@@ -189,7 +210,7 @@ class Keeper:
                 head = self._head()
                 if head.hash != seen:
                     self.on_block(head)
-                    if self.due(head):
+                    if self.due(head) or self.triggered(head):
                         report(self.decide(head))
                     seen = head.hash
                 self.health.saw(head)
@@ -223,6 +244,25 @@ class Keeper:
         if not begun and last is not None and self._loan is not None and self._loan.slipped(head):
             begun = head.timestamp - last.timestamp >= LOAN_SECONDS
         return (begun or self.journal.left_unsigned(head.number)) and self._dispatch.idle(head)
+
+    def triggered(self, head: Block) -> bool:
+        """Whether nothing is under way, and one of the mandate's triggers is a reason to decide before its time.
+
+        A block at which that cannot be judged is none.
+        """
+        if not self._triggers.ready or not self._dispatch.idle(head):
+            return False
+        try:
+            check_fresh(head, self._max_head_age)
+            why = self._triggers.fired(self._read())
+        except NodeError:
+            raise
+        except PlimsollError as problem:
+            self._tell_once(str(problem), head.number)
+            return False
+        if why:
+            log.info("triggered", why=why, block=head.number)
+        return bool(why)
 
     def on_block(self, head: Block) -> None:
         """Do for a new block all that is not deciding."""
@@ -262,6 +302,8 @@ class Keeper:
             check_fresh(head, self._max_head_age)
             with span("snapshot"):
                 snapshot = read_snapshot(self._client, self.vault, self.mandate, self._pools, lending=self._lending)
+                snapshot = self._read()
+                check_sources(self._client, snapshot, self.mandate, self.settings.max_divergence_bps)
             with span("history"):
                 history = self._history.read(snapshot.block)
         except NodeError:
@@ -271,6 +313,12 @@ class Keeper:
             self._tell_once(str(problem), head.number)
             return TickReport(Decision.REFUSE, str(problem), head.number)
         return self._act(snapshot, history)
+
+    def _read(self) -> Snapshot:
+        return read_snapshot(self._client, self.vault, self.mandate, self._pools)
+
+    def _volatility(self, snapshot: Snapshot, weights: Sequence[float]) -> float:
+        return volatility(weights, snapshot, self._history.read(snapshot.block), self.mandate)
 
     def _head(self) -> Block:
         """The newest block, of the mandate's chain and not of a node that fell behind."""
@@ -317,6 +365,7 @@ class Keeper:
             decision = Decision.SETTLE if plan.trades else Decision.HOLD
             reason = f"{plan.reason}: {plan.note}" if plan.note else str(plan.reason)
             self._last_problem = ""
+            self._triggers.decided(snapshot, _wanted(plan))
             log.info("decided", decision=decision, reason=reason, block=number, legs=len(plan.legs))
         with span("record"):
             tick = self.journal.record_tick(
@@ -333,13 +382,19 @@ class Keeper:
         if plan is None or not plan.trades:
             return TickReport(decision, reason, number, tick, plan)
         with span("order", legs=len(plan.legs)):
-            order = self._dispatch.place(tick, compile_order(plan, snapshot, self.mandate), snapshot.block)
+            expected = Expected(loss_bps(snapshot.value, plan.value_after), self.mandate.execution.slippage_bps)
+            order = self._dispatch.place(tick, compile_order(plan, snapshot, self.mandate), snapshot.block, expected)
         return TickReport(decision, reason, number, tick, plan, order)
 
     def _tell_once(self, problem: str, block: int) -> None:
         if problem != self._last_problem:
             log.warning("refused to plan", why=problem, block=block)
         self._last_problem = problem
+
+
+def _wanted(plan: Plan) -> tuple[float, ...]:
+    """Weights that a plan leaves: drift is what comes after it, not what it found not worth trading."""
+    return plan.weights_after if plan.trades else plan.weights_before
 
 
 def _fee_policy(mandate: Mandate, times: int) -> FeePolicy:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from offchain.mandate import Mandate
@@ -33,6 +34,16 @@ def deliberate(snapshot: Snapshot, history: PriceHistory, mandate: Mandate, ethe
     from offchain.forecast import make_forecast
 
     return make_plan(snapshot, make_forecast(snapshot, history, mandate), mandate, ether_usd)
+
+
+def volatility(weights: Sequence[float], snapshot: Snapshot, history: PriceHistory, mandate: Mandate) -> float:
+    """Forecast volatility a year of holdings with these weights, as a fraction of their value."""
+    import numpy as np
+
+    from offchain.forecast import make_forecast
+
+    held = np.array(weights)
+    return float(np.sqrt(held @ make_forecast(snapshot, history, mandate).covariance @ held))
 
 
 def plan_to_json(plan: Plan) -> str:

@@ -16,6 +16,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from offchain.mandate.constraints import Constraints
 from offchain.mandate.limits import OracleFeed, SecondPrice, Sequencer, VaultLimits
 from offchain.mandate.objectives import Objective
+from offchain.mandate.triggers import Triggers
 from offchain.mandate.universe import (
     FULL_BPS,
     MAX_WEIGHT_BPS,
@@ -94,6 +95,8 @@ class Execution(Section):
     max_legs: Annotated[int, Field(ge=1, le=MAX_LEGS)]
     min_improvement_bps: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     grid_minutes: Annotated[int, Field(ge=1, le=1440)]
+    triggers: Triggers = Triggers()
+    """What makes it decide between two intervals."""
 
     @model_validator(mode="after")
     def _grid(self) -> Execution:

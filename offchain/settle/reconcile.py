@@ -113,8 +113,8 @@ def compare(plan: Plan, value_before: int, settlement: Settlement) -> Outcome:
     )
     return Outcome(
         legs=legs,
-        planned_loss_bps=_loss_bps(value_before, plan.value_after),
-        realised_loss_bps=_loss_bps(settlement.value_before, settlement.value_after),
+        planned_loss_bps=loss_bps(value_before, plan.value_after),
+        realised_loss_bps=loss_bps(settlement.value_before, settlement.value_after),
         charged_loss_bps=settlement.loss / ONE * ONE_BPS,
         gas_used=settlement.gas_used,
         gas_cost=settlement.gas_used * settlement.effective_gas_price,
@@ -125,5 +125,6 @@ def _settles(log: Mapping[str, Any], vault: str, digest: str) -> bool:
     return str(log["address"]).lower() == vault.lower() and log["topics"][:2] == [topic(SETTLED), digest]
 
 
-def _loss_bps(before: int, after: int) -> float:
+def loss_bps(before: int, after: int) -> float:
+    """Value given up, in basis points of the value before; negative for a gain."""
     return (before - after) / before * ONE_BPS if before else 0.0

@@ -36,6 +36,8 @@ class Fault:
     lag: int = 0
     """Blocks by which the node's "latest" is behind."""
     chain_id: int | None = None
+    block_hash: str = ""
+    """Hash of every block."""
     results: Any = field(default=None)
     """Result of every request, where set."""
     methods: tuple[str, ...] = ()
@@ -157,6 +159,8 @@ def _changed(answer: Any, requests: list[Message], fault: Fault) -> Any:
             item["result"] = None
         elif fault.chain_id is not None and methods.get(item["id"]) == "eth_chainId":
             item["result"] = hex(fault.chain_id)
+        elif fault.block_hash and methods.get(item["id"]) == "eth_getBlockByNumber":
+            item["result"]["hash"] = fault.block_hash
     return answer
 
 
