@@ -47,10 +47,8 @@ def run(
     rpc: RpcOption,
     vault: VaultOption,
     mandate: MandateOption,
-    account: Annotated[Path, typer.Option("--account", help="Keystore file that pays for gas.")],
-    signer: Annotated[
-        Path | None, typer.Option("--signer", help="Keystore file that signs orders; another key.")
-    ] = None,
+    account: Annotated[Path, typer.Option("--account", help="Keystore file or kms:KEY that pays for gas.")],
+    signer: Annotated[Path | None, typer.Option("--signer", help="The same that signs orders; another key.")] = None,
     journal: Annotated[
         str | None,
         typer.Option(
@@ -264,7 +262,9 @@ def doctor(
     rpc: RpcOption,
     vault: VaultOption,
     mandate: MandateOption,
-    account: Annotated[Path | None, typer.Option("--account", help="Keystore file that pays for gas.")] = None,
+    account: Annotated[
+        Path | None, typer.Option("--account", help="Keystore file or kms:KEY that pays for gas.")
+    ] = None,
     signer: Annotated[Path | None, typer.Option("--signer", help="Keystore file that signs orders.")] = None,
     journal: Annotated[
         str | None, typer.Option("--journal", envvar="PLIMSOLL_JOURNAL", help="Where the journal is, or will be.")

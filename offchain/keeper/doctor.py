@@ -15,12 +15,12 @@ from pathlib import Path
 from offchain.errors import PlimsollError
 from offchain.keeper.checks import MOST_AHEAD, read_domain, refuse_looser_file
 from offchain.keeper.journal import Journal
+from offchain.keeper.open import declared_address, kms_key
 from offchain.mandate import Mandate, compare_with_chain
 from offchain.market.pools import discover_pools
 from offchain.market.reader import read_snapshot
 from offchain.market.rpc import NodeClient, NodeError, RpcError
 from offchain.market.vault import read_chain_mandate
-from offchain.settle.accounts import keyfile_address
 from offchain.settle.calls import IS_SIGNER, MANDATE, encode_trip, selector
 from offchain.settle.compile import gwei
 from offchain.settle.development import check_signer, is_sandbox
@@ -178,11 +178,14 @@ def _feeds(patient: Patient, node: Node) -> Iterator[Finding]:
 def _keys(patient: Patient, node: Node) -> Iterator[Finding]:
     files = [(name, path) for name, path in (("account", patient.account), ("signer", patient.signer)) if path]
     for name, path in files:
-        address = keyfile_address(path)
+        address = declared_address(path)
         if address is None:
             yield Finding("keys", Verdict.WARNING, f"--{name} {path} does not name its address")
             continue
         check_signer(node, address)
+        if kms_key(path) is not None:
+            yield Finding("keys", Verdict.OK, f"{name} {address}, in KMS")
+            continue
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode & 0o077:
             advice = f"chmod 600 {path}"
@@ -190,12 +193,12 @@ def _keys(patient: Patient, node: Node) -> Iterator[Finding]:
         else:
             yield Finding("keys", Verdict.OK, f"{name} {address}")
     if patient.account is not None:
-        signer = keyfile_address(patient.signer or patient.account)
+        signer = declared_address(patient.signer or patient.account)
         if signer is not None:
             yield from _authority(patient, node, signer)
-        if signer == keyfile_address(patient.account):
-            advice = "give --signer a key of its own: the one that pays for gas is used far more often"
-            yield Finding("keys", Verdict.WARNING, "one key pays and signs orders", advice)
+        if signer == declared_address(patient.account):
+            advice = "give --signer a key of its own: the keeper does not start with one for both"
+            yield _failed("keys", "one key pays and signs orders", advice)
 
 
 def _authority(patient: Patient, node: Node, signer: str) -> Iterator[Finding]:
@@ -208,7 +211,7 @@ def _authority(patient: Patient, node: Node, signer: str) -> Iterator[Finding]:
 
 
 def _balance(patient: Patient, node: Node) -> Iterator[Finding]:
-    payer = None if patient.account is None else keyfile_address(patient.account)
+    payer = None if patient.account is None else declared_address(patient.account)
     if payer is None:
         return
     execution, held = patient.mandate.execution, node.balance(payer)

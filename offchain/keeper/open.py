@@ -7,14 +7,24 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 from offchain.errors import PlimsollError
-from offchain.settle.accounts import LocalSigner, keyfile_address, open_keyfile
+from offchain.settle.accounts import TransactionSigner, keyfile_address, open_keyfile
+from offchain.settle.signing import OrderSigner
 
 _KEY_LENGTH = 20
 """Providers' keys in a path are longer than anything else there."""
 
 PASSPHRASE_VARIABLE = "PLIMSOLL_PASSPHRASE"
+
+
+KMS_PREFIX = "kms:"
+"""What a key in AWS KMS is named by, before its id, alias or ARN."""
+
+
+class AccountSigner(TransactionSigner, OrderSigner, Protocol):
+    """A key that can do both: pay for transactions and sign orders."""
 
 
 class InputError(PlimsollError):
@@ -75,21 +85,56 @@ def default_journal(chain_id: int, vault: str) -> Path:
     return user_state_path("plimsoll") / "journals" / f"{chain_id}-{vault}.sqlite"
 
 
-def open_signers(account: Path, signer: Path | None, passphrase_file: Path | None) -> tuple[LocalSigner, LocalSigner]:
-    """Decrypt the keystores of who pays and who signs orders; one file may do both.
+def open_signers(
+    account: Path, signer: Path | None, passphrase_file: Path | None
+) -> tuple[AccountSigner, AccountSigner]:
+    """Open the keys of who pays and who signs orders; where only one is given it is both.
+
+    Parameters
+    ----------
+    account, signer
+        Keystore files, or ``kms:`` and the name of a key in AWS KMS.
 
     Raises
     ------
     KeyfileError
         A file that is missing, is no keystore or does not open.
+    KmsError
+        A key in KMS that cannot be used.
     InputError
         No passphrase can be had.
     """
-    files = [account] if signer is None else [account, signer]
-    for path in files:
-        keyfile_address(path)
-    opened = [open_keyfile(path, read_passphrase(path, passphrase_file)) for path in files]
+    names = [account] if signer is None else [account, signer]
+    for name in names:
+        if kms_key(name) is None:
+            keyfile_address(name)
+    opened = [_open_signer(name, passphrase_file) for name in names]
     return opened[0], opened[-1]
+
+
+def kms_key(name: Path) -> str | None:
+    """Which key in KMS is meant; `None` for a keystore file."""
+    text = str(name)
+    return text.removeprefix(KMS_PREFIX) if text.startswith(KMS_PREFIX) else None
+
+
+def declared_address(name: Path) -> str | None:
+    """Address of a key, where it can be had without a passphrase."""
+    key = kms_key(name)
+    if key is None:
+        return keyfile_address(name)
+    from offchain.settle.kms import KmsSigner
+
+    return KmsSigner(key).address
+
+
+def _open_signer(name: Path, passphrase_file: Path | None) -> AccountSigner:
+    key = kms_key(name)
+    if key is None:
+        return open_keyfile(name, read_passphrase(name, passphrase_file))
+    from offchain.settle.kms import KmsSigner
+
+    return KmsSigner(key)
 
 
 def read_passphrase(keyfile: Path, passphrase_file: Path | None) -> str:
