@@ -60,15 +60,15 @@ def check_before_start(node: Node, vault: str, mandate: Mandate, *, signer: str,
         something else, or it does not know the signer.
     """
     node.client.require_chain(mandate.chain_id)
+    if not node.has_code(vault):
+        raise KeeperRefusal(f"vault {vault}: there is no contract on chain {mandate.chain_id}; check --vault and --rpc")
+    for address in dict.fromkeys((payer, signer)):
+        check_signer(node, address)
     if payer == signer:
         raise KeeperRefusal(
             f"signer {signer}: the same key pays for gas; give --signer another one, so that the key in daily use "
             "cannot sign orders"
         )
-    if not node.has_code(vault):
-        raise KeeperRefusal(f"vault {vault}: there is no contract on chain {mandate.chain_id}; check --vault and --rpc")
-    for address in dict.fromkeys((payer, signer)):
-        check_signer(node, address)
     on_chain = read_chain_mandate(node.client, vault, mandate)
     compare_with_chain(mandate, on_chain)
     refuse_looser_file(mandate, on_chain.limits)

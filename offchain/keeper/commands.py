@@ -70,6 +70,9 @@ def run(
     ] = None,
     once: Annotated[bool, typer.Option("--once", help="Decide once, wait until it is settled, and end.")] = False,
     poll: Annotated[float, typer.Option("--poll", min=0.01, help="Seconds between two looks at the head.")] = 1.0,
+    keep_days: Annotated[
+        float, typer.Option("--keep-days", min=0, help="Days after which what is final leaves the journal; 0: never.")
+    ] = 90.0,
     max_divergence: Annotated[
         float,
         typer.Option(
@@ -124,7 +127,11 @@ def run(
     rules = load_mandate(mandate)
     address = parse_address(vault, "--vault")
     settings = KeeperSettings(
-        poll_seconds=poll, max_head_age=max_head_age or None, urgency=urgency, max_divergence_bps=max_divergence
+        poll_seconds=poll,
+        max_head_age=max_head_age or None,
+        urgency=urgency,
+        keep_days=keep_days or None,
+        max_divergence_bps=max_divergence,
     )
     with stack:
         client = stack.enter_context(_client(rpc, rules.chain_id))

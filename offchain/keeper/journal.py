@@ -21,6 +21,7 @@ from sqlalchemy import Connection, Table, and_, exists, func, insert, select, up
 from offchain.keeper import schema
 from offchain.keeper.database import Database
 from offchain.keeper.places import JournalError, JournalLocked
+from offchain.keeper.pruning import prune
 from offchain.keeper.records import Decision, OrderRecord, Purpose, TickBlock, TickRecord, TransactionRecord
 from offchain.keeper.rows import order_of, transaction_of
 from offchain.keeper.states import (
@@ -140,6 +141,11 @@ class Journal(Database):
         return all(
             row.signature is None and (row.state != State.REVERTED or row.deadline < head_number) for row in orders
         )
+
+    def prune(self, before: int) -> int:
+        """Forget what was decided before a time and is final; returns how many ticks went, see `pruning.prune`."""
+        with self._write() as connection:
+            return prune(connection, before)
 
     def tick_counts(self) -> dict[str, int]:
         """Number of ticks by decision."""

@@ -62,6 +62,7 @@ if TYPE_CHECKING:
 MINUTE = 60
 LOAN_SECONDS = MINUTE
 """Between two decisions while a lending account's health factor is below what a plan lets be."""
+DAY = 86_400
 _LONGEST_BACKOFF = 5.0
 
 log = structlog.get_logger(__name__)
@@ -79,6 +80,8 @@ class KeeperSettings:
     """Blocks before a waiting transaction is replaced."""
     urgency: int = 4
     """How many times a settlement's fee ceilings a trip may pay."""
+    keep_days: float | None = 90.0
+    """Chain time after which what is final leaves the journal; `None` keeps everything."""
     max_divergence_bps: float = 500.0
     """Furthest that the pools may be from the oracle, beyond the error granted to the feed."""
 
@@ -164,6 +167,7 @@ class Keeper:
         self._triggers = TriggerWatch(mandate.execution.triggers, self._volatility)
         self._mandate_json = mandate.model_dump_json()
         self._last_problem = ""
+        self._pruned_day = -1
 
     def recover(self) -> None:
         """Bring the journal up to date with the chain; comes before everything else.
@@ -293,6 +297,7 @@ class Keeper:
         began = time.perf_counter()
         with span("tick", block=head.number, vault=self.vault):
             report = self._decide(head)
+        self._prune(head)
         self.health.ticked(time.perf_counter() - began)
         return report
 
@@ -385,6 +390,16 @@ class Keeper:
             expected = Expected(loss_bps(snapshot.value, plan.value_after), self.mandate.execution.slippage_bps)
             order = self._dispatch.place(tick, compile_order(plan, snapshot, self.mandate), snapshot.block, expected)
         return TickReport(decision, reason, number, tick, plan, order)
+
+    def _prune(self, block: Block) -> None:
+        """Once a day of the chain's clock, forget what is older than the operator wants kept."""
+        day = block.timestamp // DAY
+        if self.settings.keep_days is None or day == self._pruned_day:
+            return
+        self._pruned_day = day
+        forgotten = self.journal.prune(block.timestamp - int(self.settings.keep_days * DAY))
+        if forgotten:
+            log.info("pruned", ticks=forgotten, older_than_days=self.settings.keep_days)
 
     def _tell_once(self, problem: str, block: int) -> None:
         if problem != self._last_problem:
