@@ -19,6 +19,8 @@ FloatArray = NDArray[np.float64]
 
 TIGHT = 1e-9
 """By how much limits are drawn in during the search, so that what the pools then give satisfies them."""
+ROUNDING = 1e-12
+"""Violation that counts as none in any program: holdings that stand at a limit leave no room for the last digits."""
 GAP = 1e-8
 
 
@@ -199,7 +201,7 @@ def optimise(
         centre,
         delta,
         tolerance,
-        program.slack,
+        max(program.slack, ROUNDING),
         25,
         60,
         best,
