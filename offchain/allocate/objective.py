@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from offchain.allocate.borrowing import Borrowing
 from offchain.allocate.errors import ForecastInvalidError
+from offchain.allocate.periods import over_periods
 from offchain.allocate.program import Objective
 from offchain.allocate.terms import LogWeights, ShortfallCost, VolatilityCost
 from offchain.forecast.forecast import Forecast
@@ -17,6 +18,7 @@ from offchain.mandate import (
     CvarObjective,
     Mandate,
     MaximumSharpeObjective,
+    MeanVarianceObjective,
     MinimumVarianceObjective,
     RiskParityObjective,
     TrackingObjective,
@@ -83,7 +85,9 @@ def mandated(forecast: Forecast, mandate: Mandate, borrowing: Borrowing | None =
             benchmark = np.array(mandate.benchmark_weights)
             return replace(full, linear=value_only + full.factor @ (full.factor.T @ benchmark))
         case RiskParityObjective():
-            return replace(full, linear=value_only, terms=(_parity(full.factor, mandate),))
+            return replace(
+                full, linear=value_only, terms=(_parity(full.factor, mandate),) if len(value_only) > 1 else ()
+            )
         case VolatilityTargetObjective():
             annual = full.factor / np.sqrt(wanted.risk_aversion * years)
             return replace(full, terms=(VolatilityCost(annual, VOLATILITY_WORTH, wanted.target_volatility),))
@@ -94,6 +98,8 @@ def mandated(forecast: Forecast, mandate: Mandate, borrowing: Borrowing | None =
                 raise ForecastInvalidError("the objective cvar needs scenarios, and the forecast has none")
             term = ShortfallCost(forecast.scenarios, wanted.level, wanted.shortfall_aversion)
             return replace(full, factor=np.zeros_like(full.factor), terms=(term,))
+        case MeanVarianceObjective() if wanted.periods is not None:
+            return over_periods(full, forecast, mandate, wanted.periods)
         case _:
             return full
 

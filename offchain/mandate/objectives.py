@@ -47,12 +47,12 @@ class _Objective(Section):
 
 
 class Periods(Section):
-    """Later trades planned along with today's: the horizon in equal parts, of which one less is left each time.
+    """Later trades planned along with today's, and planned anew when their time comes.
 
     Attributes
     ----------
     count
-        Parts of the horizon.
+        Equal parts of the horizon, each of which begins with trades.
     half_life_days
         After so many days half of an expected return's distance from the benchmark-implied one is left.
     cost_bps

@@ -32,7 +32,7 @@ def unit_values(snapshot: Any) -> np.ndarray:
 def solve_with_pools(
     pools: Sequence[Any], units: np.ndarray, limits: Any, utility: Callable[[Any], Any]
 ) -> tuple[float, np.ndarray]:
-    """Best utility of the holdings after trading, and those holdings."""
+    """Best utility of the holdings after trading, and those holdings; `utility` may bring constraints of its own."""
     count = len(units)
     paid, given = cp.Variable((len(pools), 2), nonneg=True), cp.Variable((len(pools), 2), nonneg=True)
     change: Any = 0
@@ -56,6 +56,10 @@ def solve_with_pools(
     ]
     for band in limits.bands:
         constraints += [band.members @ holdings >= band.lower * worth, band.members @ holdings <= band.upper * worth]
-    problem = cp.Problem(cp.Maximize(utility(holdings)), constraints)
+    stated = utility(holdings)
+    if isinstance(stated, tuple):
+        stated, more = stated
+        constraints += more
+    problem = cp.Problem(cp.Maximize(stated), constraints)
     problem.solve(solver=cp.CLARABEL, tol_gap_abs=1e-10, tol_gap_rel=1e-10, tol_feas=1e-10)
     return float(problem.value), np.asarray(holdings.value)

@@ -16,7 +16,7 @@ from offchain.allocate.errors import ForecastInvalidError, InfeasibleError
 from offchain.allocate.joint import best_target
 from offchain.allocate.objective import mandated, parity_weights
 from offchain.allocate.sharpe import best_ratio
-from offchain.mandate import Mandate, parse_mandate
+from offchain.mandate import Mandate, Periods, parse_mandate
 from offchain.route.pool import pools_from_states
 from tests.support.programs import CONSTANT_PRODUCT, solve_with_pools, unit_values
 
@@ -115,6 +115,43 @@ def test_the_optimum_with_pools_inside_is_cvxpys(kind: str, make_vaults: Any, ma
         assert limits.bands[0].members @ after <= 0.5 * after.sum() + 1e-6
         solved += 1
     assert solved >= 2
+
+
+def test_later_trades_are_planned_as_cvxpy_would(make_vaults: Any, mandate_of: Any) -> None:
+    rules = mandate_of("mean_variance")
+    periods = Periods(count=3, half_life_days=12, cost_bps=20)
+    rules = rules.model_copy(update={"objective": rules.objective.model_copy(update={"periods": periods})})
+    vaults = make_vaults(rules, pools=CONSTANT_PRODUCT)
+    forecast = vaults.forecast()
+    forecast = replace(forecast, expected_returns=forecast.expected_returns + np.array([0.0, 0.3, -0.2, 0.5, 0.1]))
+    settled = 6 * forecast.covariance @ np.array(rules.benchmark_weights)
+    part, root = YEARS / 3, np.linalg.cholesky(forecast.covariance)
+    returns = [settled + 0.5 ** (day / 12) * (forecast.expected_returns - settled) for day in (0, 10, 20)]
+    low, high = (
+        np.array(bounds) / 1e4 for bounds in (rules.vault_limits.min_weights_bps, rules.vault_limits.max_weights_bps)
+    )
+
+    def words(w: Any) -> Any:
+        later = [cp.Variable(5), cp.Variable(5)]
+        total, before, limits = cp.sum(w), w, []
+        for mu, held in zip(returns, [w, *later], strict=True):
+            total += part * (mu @ held) - 3 * part * cp.sum_squares(root.T @ held)
+            if held is not w:
+                total -= 20e-4 * cp.sum(cp.abs(held - before))
+                limits += [held >= low, held <= high, cp.sum(held) <= cp.sum(w)]
+            before = held
+        return total, limits
+
+    objective = mandated(forecast, rules)
+    for seed, value in ((0, 1e5), (1, 5e6)):
+        snapshot = vaults.snapshot(value=value, seed=seed)
+        limits = compile_frame(snapshot, rules.vault_limits, (True,) * 5)
+        pools, units = pools_from_states(snapshot.pools), unit_values(snapshot)
+        best, _ = solve_with_pools(pools, units, limits, words)
+        target = best_target(pools, units, limits, objective, -np.inf)
+        assert target.change is not None
+        assert objective.value(limits.weights + target.change) == pytest.approx(best, abs=1e-6)
+        assert target.bound == pytest.approx(best, abs=1e-6)
 
 
 def test_no_other_holdings_have_a_better_ratio_of_return_to_volatility(make_vaults: Any, mandate_of: Any) -> None:
