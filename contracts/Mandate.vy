@@ -7,8 +7,13 @@
 @author Plimsoll
 @notice Who may do what, which outcomes are refused, and when the vault stops. The vault reports what
         a settlement, deposit or redemption would leave behind; what breaks the mandate reverts there.
-        It holds no tokens and calls nothing but its vault's value per share. One mandate serves one
-        vault: the first that binds itself, in its constructor.
+        It holds no tokens and calls its vault's value per share and the breaker's table. One mandate
+        serves one vault: the first that binds itself, in its constructor.
+
+        Deposits and redemptions are not held against the bounds: they move weights, leverage, venues
+        and buffer as far as their size does, and the next settlement has to come closer. A settlement
+        in the transaction of a deposit is refused, so that every bound is a fraction of the value that
+        the vault had when the transaction began.
 @custom:kill The guardian, curator or owner raise the breaker; anyone does when a condition of its
              table holds. It cannot stop redemption in kind, which only asks it for the exit fee.
 """
@@ -16,6 +21,7 @@
 
 from snekmate.auth import ownable
 from snekmate.auth import ownable_2step
+from .interfaces import IAlarms
 from .interfaces import IMandate
 from .interfaces import IVault
 from .modules import breaker
@@ -37,14 +43,10 @@ exports: (
     ownable_2step.owner,
     ownable_2step.pending_owner,
     ownable_2step.transfer_ownership,
-    ownable_2step.accept_ownership,
     roles.curator,
     roles.guardian,
     roles.is_signer,
-    roles.ready_at,
     roles.delay,
-    roles.schedule,
-    roles.unschedule,
     roles.add_signer,
     roles.remove_signer,
     roles.set_curator,
@@ -54,15 +56,28 @@ exports: (
     rules.hash_limits,
     breaker.breaker_state,
     breaker.breaker_reason,
-    breaker.peak,
+    breaker.tripped_at,
 )
 
 
 ONE: constant(uint256) = 10**18
+BPS: constant(uint256) = 10**14
 
+
+event LimitsApproved:
+    mandate_hash: indexed(bytes32)
+
+
+# Knows the conditions besides the drawdown.
+alarms: public(immutable(address))
 
 # The vault this mandate judges; set once.
 vault: public(address)
+# Hash of limits that the owner allows to be set although something loosens.
+approved_limits: public(bytes32)
+
+# Whether this transaction has deposited.
+_has_entered: transient(bool)
 
 
 @deploy
@@ -73,19 +88,23 @@ def __init__(
     guardian: address,
     signers: DynArray[address, 8],
     delay: uint256,
+    alarms_: address,
 ):
     """
     @param limits The first limits, in the order of the vault's assets.
-    @param owner Appoints roles and schedules loosening.
+    @param owner Appoints roles and loosens; a timelock of at least the delay.
     @param curator Tightens.
     @param guardian Stops.
     @param signers Authorise settlements.
-    @param delay Seconds that loosening waits.
+    @param delay Seconds that everything the owner does must have waited.
+    @param alarms_ The chain's Alarms contract.
     """
     ownable.__init__()
     ownable_2step.__init__()
     roles.__init__(owner, curator, guardian, signers, delay)
     rules.__init__(limits)
+    alarms = alarms_
+    extcall IAlarms(alarms_).reset()
 
 
 # ---------------------------------------------------------------------------------------------
@@ -117,9 +136,12 @@ def judge(
 ) -> IMandate.Outcome:
     """
     @notice Charges the budgets for a settlement. Only the vault; reverts when the signer is not
-            authorised, the order was made under other limits, the vault is halted, or the outcome
-            breaks the loss budget, the turnover budget, a weight or, while only reducing, raises the
-            balance of anything but the base asset. Finding the drawdown condition true latches it.
+            authorised, the order was made under other limits, the vault is halted, the last settlement
+            was too recent or a deposit was made in this transaction, or when the outcome breaks the
+            loss limits, the turnover budget, a weight, the leverage, a venue's cap, the buffer or the
+            health factor, unless it brings what stood outside closer; and, while only reducing, when
+            it raises the balance of anything but the base asset, or the leverage. Finding the drawdown
+            condition true latches it.
     @param before What was held and owed, USD at 18 decimals.
     @param after The same after the legs, at the same prices.
     @param risen Bit i set: the balance of asset i is higher than before.
@@ -127,33 +149,56 @@ def judge(
     @param per_share_after Value per share after the legs.
     """
     self._check_vault()
+    assert not self._has_entered, "limits: deposit in this transaction"
     assert roles.is_signer[signer], "orders: unauthorised signer"
     assert mandate_hash == rules._hash(rules._packed), "orders: wrong mandate"
     policy: uint256 = rules._packed.policy
+    cool_down: uint256 = rules._field(policy, rules.COOL_DOWN)
+    assert cool_down == 0 or block.timestamp >= loss_budget._settled_at() + cool_down, "limits: cooling down"
     reduce_only: bool = self._settle_state(per_share_before, policy) == breaker.REDUCE_ONLY
     # Every asset but the base asset, which is bit 0.
     assert not reduce_only or risen >> 1 == 0, "limits: risk increased"
 
-    total_before: uint256 = 0
-    total_after: uint256 = 0
+    gross_before: uint256 = 0
+    gross_after: uint256 = 0
+    owed_before: uint256 = 0
+    owed_after: uint256 = 0
     bought: uint256 = 0
     sold: uint256 = 0
     for i: uint256 in range(rules._COUNT, bound=16):
-        total_before += before.held[i]
-        total_after += after.held[i]
-        if after.held[i] > before.held[i]:
-            bought += after.held[i] - before.held[i]
+        gross_before += before.held[i]
+        gross_after += after.held[i]
+        # Compared crosswise, so that no exposure is negative.
+        old: uint256 = before.held[i]
+        new: uint256 = after.held[i]
+        if len(after.owed) > 0:
+            owed_after += after.owed[i]
+            old += after.owed[i]
+        if len(before.owed) > 0:
+            owed_before += before.owed[i]
+            new += before.owed[i]
+        if new > old:
+            bought += new - old
         else:
-            sold += before.held[i] - after.held[i]
-    assert total_before > 0, "mandate: empty vault"
-    rules._check_weights(before.held, total_before, after.held, total_after, reduce_only)
+            sold += old - new
+    assert gross_before > owed_before, "mandate: empty vault"
+    assert gross_after > owed_after, "mandate: insolvent"
+    net_before: uint256 = gross_before - owed_before
+    net_after: uint256 = gross_after - owed_after
+    found: uint256 = rules._check_weights(before.held, net_before, after.held, net_after, reduce_only)
+    if policy & rules.LENDING != 0 or len(after.venues) > 0:
+        found |= rules._check_positions(
+            before, net_before, after, net_after, gross_before, gross_after, reduce_only
+        )
+    assert found & (rules.OUTSIDE | rules.CLOSER) != rules.OUTSIDE, "limits: weight"
 
     loss: uint256 = 0
-    if total_after < total_before:
-        loss = fees._ceil_div((total_before - total_after) * ONE, total_before)
+    if net_after < net_before:
+        loss = fees._ceil_div((net_before - net_after) * ONE, net_before)
+    assert loss <= rules._cap(policy, rules.LOSS_EACH) * BPS, "limits: loss of a settlement"
     # The larger of what was bought and what was sold, net by asset: what a lagging oracle can hide
-    # in a settlement is the net change of each holding times that oracle's error.
-    turnover: uint256 = fees._ceil_div(max(bought, sold) * ONE, total_before)
+    # in a settlement is the net change of each exposure times that oracle's error.
+    turnover: uint256 = fees._ceil_div(max(bought, sold) * ONE, net_before)
     levels: loss_budget.Levels = loss_budget._charge(
         loss,
         rules._field(policy, rules.LOSS_CAPACITY),
@@ -162,7 +207,7 @@ def judge(
         rules._field(policy, rules.TURNOVER_CAPACITY),
         rules._field(policy, rules.TURNOVER_REFILL),
     )
-    breaker._observe(per_share_after)
+    breaker._observe(per_share_after, rules._field(policy, rules.PEAK_WINDOW))
     return IMandate.Outcome(
         loss=loss, turnover=turnover, loss_level=levels.loss, turnover_level=levels.turnover
     )
@@ -175,10 +220,12 @@ def enter(value_per_share_before: uint256, value_per_share_after: uint256, first
     @param first Whether the vault had no shares: its peak then starts anew.
     """
     self._check_vault()
+    self._has_entered = True
     if first:
         breaker._rebase(value_per_share_before)
+        extcall IAlarms(alarms).reset()
     assert self._is_open(value_per_share_before), "breaker: not active"
-    breaker._observe(value_per_share_after)
+    breaker._observe(value_per_share_after, self._peak_window())
 
 
 @external
@@ -188,7 +235,7 @@ def leave(value_per_share_after: uint256):
     """
     self._check_vault()
     assert breaker._state() != breaker.HALTED, "breaker: halted"
-    breaker._observe(value_per_share_after)
+    breaker._observe(value_per_share_after, self._peak_window())
 
 
 @external
@@ -223,23 +270,76 @@ def may_cancel(account: address) -> bool:
     return roles.is_signer[account] or account in [ownable.owner, roles.curator, roles.guardian]
 
 
+@external
+@view
+def deleverage_terms(health: uint256) -> (bool, uint256, uint256):
+    """
+    @notice Whether anyone may deleverage the vault now: below the trigger, or when it is halted; never
+            without a trigger.
+    @param health The vault's health factor at 1e18.
+    @return Whether; the health factor at 1e18 up to which; the discount in basis points.
+    """
+    more: uint256 = rules._more
+    trigger: uint256 = rules._field(more, rules.DELEVERAGE_TRIGGER) * BPS
+    target: uint256 = rules._field(more, rules.DELEVERAGE_TARGET) * BPS
+    below: bool = health < trigger or (health < target and breaker._state() == breaker.HALTED)
+    return trigger > 0 and below, target, rules._field(more, rules.DELEVERAGE_DISCOUNT)
+
+
 # ---------------------------------------------------------------------------------------------
-# Breaker and limits
+# Breaker
 # ---------------------------------------------------------------------------------------------
 
 
 @external
 def trip() -> uint256:
     """
-    @notice Applies the breaker's table at live prices. Anyone; reverts when no condition asks for a
-            higher state, or a price is not live.
+    @notice Applies the breaker's table. Anyone; reverts when no condition asks for a higher state. What
+            a block's manipulation can make true must have been recorded the mandate's time ago, by
+            `poke` of the alarms, and be true now. Conditions of value per share need live prices.
     @return The new state.
     """
-    per_share: uint256 = staticcall IVault(self.vault).value_per_share()
-    condition: uint256 = self._drawdown(per_share, rules._packed.policy)
-    assert condition > breaker._state(), "breaker: no condition"
-    breaker._raise_to(condition, breaker.DRAWDOWN, per_share)
-    return condition
+    policy: uint256 = rules._packed.policy
+    vault: address = self.vault
+    found: IAlarms.Condition = staticcall IAlarms(alarms).condition(vault, rules._more, loss_budget._settled_at())
+    per_share: uint256 = 0
+    if found.live:
+        per_share = staticcall IVault(vault).value_per_share()
+        drawdown: uint256 = self._drawdown(per_share, policy)
+        if drawdown > found.state:
+            found.state = drawdown
+            found.reason = breaker.DRAWDOWN
+    assert found.state > breaker._state(), "breaker: no condition"
+    breaker._raise_to(found.state, found.reason, per_share, rules._field(policy, rules.PEAK_WINDOW))
+    return found.state
+
+
+@external
+@view
+def table() -> uint256:
+    """
+    @notice The thresholds of the breaker's table, packed as the limits keep them.
+    """
+    return rules._more
+
+
+@external
+@view
+def settled_at() -> uint256:
+    """
+    @notice Unix seconds of the last settlement; 0 before the first.
+    """
+    return loss_budget._settled_at()
+
+
+@external
+@view
+def peak() -> uint256:
+    """
+    @notice Highest value per share that a transaction of the vault has seen since the last rebase, in
+            the window that the limits set.
+    """
+    return breaker._peak(self._peak_window())
 
 
 @external
@@ -250,46 +350,70 @@ def guardian_trip(state: uint256):
     @param state 1 REDUCE_ONLY or 2 HALTED.
     """
     roles._check_stopper()
-    breaker._raise_to(state, breaker.GUARDIAN, 0)
+    breaker._raise_to(state, breaker.GUARDIAN, 0, self._peak_window())
 
 
 @external
-def resume(state: uint256, reason: uint256):
+def resume(state: uint256, reason: uint256, tripped_at: uint256):
     """
-    @notice Back to ACTIVE, with the peak rebased to the present value per share. Only the owner,
-            after the delay, scheduled as keccak256(abi_encode("resume", state, reason)); reverts when
-            it was scheduled before the trip, the breaker stands elsewhere than the owner saw, or a
-            price is not live.
+    @notice Back to ACTIVE, with the peak rebased to the present value per share and the clocks stopped.
+            Only the owner; reverts when the breaker stands elsewhere than the owner saw, or a price is
+            not live. Naming the trip's time, no recovery can be kept in store for the next one.
     @param state The state that the owner saw.
     @param reason The reason that the owner saw.
+    @param tripped_at When it was tripped, Unix seconds.
     """
     ownable._check_owner()
-    id: bytes32 = keccak256(abi_encode("resume", state, reason))
-    ready_at: uint256 = roles.ready_at[id]
-    roles._execute(id)
-    # A recovery kept in store would undo the next trip at once.
-    assert ready_at >= breaker._tripped_at + roles.delay, "breaker: scheduled before the trip"
-    breaker._resume(state, reason, staticcall IVault(self.vault).value_per_share())
+    breaker._resume(state, reason, tripped_at, staticcall IVault(self.vault).value_per_share())
+    extcall IAlarms(alarms).reset()
+
+
+# ---------------------------------------------------------------------------------------------
+# Limits and ownership
+# ---------------------------------------------------------------------------------------------
 
 
 @external
 def set_limits(new: rules.Limits):
     """
     @notice Replaces the limits and voids open orders. Curator or owner at once when no limit becomes
-            looser; otherwise only the owner, scheduled as
-            keccak256(abi_encode("set_limits", hash_limits(new))). Reverts when the limits contradict
-            each other.
+            looser; anyone when the owner approved these very limits, once. Reverts when the limits
+            contradict each other.
     """
-    roles._check_manager()
-    packed: rules.Packed = rules._pack(new, rules._COUNT)
-    if not rules._tightens(packed):
-        ownable._check_owner()
-        roles._execute(keccak256(abi_encode("set_limits", rules._hash(packed))))
+    more: uint256 = rules._pack_more(new)
+    packed: rules.Packed = rules._pack(new, rules._COUNT, more)
+    if rules._hash(packed) == self.approved_limits:
+        self.approved_limits = empty(bytes32)
+    else:
+        roles._check_manager()
+        assert rules._tightens(packed, more), "limits: looser and not approved"
     policy: uint256 = rules._packed.policy
     loss_budget._settle_leak(
         rules._field(policy, rules.LOSS_REFILL), rules._field(policy, rules.TURNOVER_REFILL)
     )
-    rules._set(new, packed)
+    rules._set(new, packed, more)
+
+
+@external
+def approve_limits(mandate_hash: bytes32):
+    """
+    @notice Allows limits to be set although something loosens. Only the owner; replaces what it
+            approved before, and zero withdraws it.
+    @param mandate_hash As `hash_limits` tells it.
+    """
+    ownable._check_owner()
+    self.approved_limits = mandate_hash
+    log LimitsApproved(mandate_hash=mandate_hash)
+
+
+@external
+def accept_ownership():
+    """
+    @notice Only who was offered the ownership; reverts unless it is a timelock of at least the delay.
+    """
+    roles._check_timelock(msg.sender, roles.delay)
+    assert msg.sender == ownable_2step.pending_owner, "ownable_2step: caller is not the new owner"
+    ownable_2step._transfer_ownership(msg.sender)
 
 
 @external
@@ -331,9 +455,15 @@ def _settle_state(per_share: uint256, policy: uint256) -> uint256:
     state: uint256 = breaker._state()
     assert max(state, condition) != breaker.HALTED, "breaker: halted"
     if condition > state:
-        breaker._raise_to(condition, breaker.DRAWDOWN, per_share)
+        breaker._raise_to(condition, breaker.DRAWDOWN, per_share, rules._field(policy, rules.PEAK_WINDOW))
         return condition
     return state
+
+
+@internal
+@view
+def _peak_window() -> uint256:
+    return rules._field(rules._packed.policy, rules.PEAK_WINDOW)
 
 
 @internal
@@ -349,7 +479,10 @@ def _is_open(value_per_share: uint256) -> bool:
 @view
 def _drawdown(per_share: uint256, policy: uint256) -> uint256:
     return breaker._condition(
-        per_share, rules._field(policy, rules.DRAWDOWN_REDUCE), rules._field(policy, rules.DRAWDOWN_HALT)
+        per_share,
+        rules._field(policy, rules.PEAK_WINDOW),
+        rules._field(policy, rules.DRAWDOWN_REDUCE),
+        rules._field(policy, rules.DRAWDOWN_HALT),
     )
 
 

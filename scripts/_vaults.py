@@ -24,7 +24,18 @@ SHARE_DECIMALS = 18
 GAS_MARGIN_PERCENT = 130
 """An estimate made at one second can be too low at the next."""
 BREAKER_STATES = ("ACTIVE", "REDUCE_ONLY", "HALTED")
-BREAKER_REASONS = ("none", "drawdown", "guardian")
+BREAKER_REASONS = (
+    "none",
+    "drawdown",
+    "guardian",
+    "volatility",
+    "health factor",
+    "dead oracle",
+    "sources apart",
+    "base asset off its peg",
+    "no heartbeat",
+    "frozen reserve",
+)
 
 
 def deployments_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -70,6 +81,8 @@ class StandingVault:
     vault: Any
     mandate: Any
     oracle: Any
+    timelock: Any
+    """Owner of the mandate."""
 
     @property
     def base_decimals(self) -> int:
@@ -136,6 +149,7 @@ def at_addresses(deployment: Deployment) -> StandingVault:
         contract(deployment.vault, "Vault"),
         contract(deployment.mandate, "Mandate"),
         contract(deployment.oracle, "PriceOracle"),
+        contract(deployment.timelock, "Timelock"),
     )
 
 

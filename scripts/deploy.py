@@ -24,7 +24,9 @@ DELAY_SECONDS = 2 * 86_400
 @click.command(cls=VaultCommand)
 @click.option("--mandate", "file", type=click.Path(path_type=Path), required=True, help="YAML file of the mandate.")
 @account_options
-@click.option("--owner", help="Appoints roles and schedules loosening. On a sandbox every role has a default.")
+@click.option(
+    "--owner", help="Schedules what the timelock does, which owns the mandate. On a sandbox every role has a default."
+)
 @click.option("--curator", help="Tightens the mandate.")
 @click.option("--guardian", help="Stops the vault.")
 @click.option("--signer", "signers", multiple=True, help="Signs settlements; may be given several times.")
@@ -79,6 +81,7 @@ def cli(
             "vault": plan.vault.address,
             "mandate": plan.mandate.address,
             "oracle": plan.oracle.address,
+            "timelock": plan.timelock.address,
             "created": created,
             "record": None if rehearsal else str(path),
         },
@@ -86,6 +89,7 @@ def cli(
             f"vault    {plan.vault.address}",
             f"mandate  {plan.mandate.address}",
             f"oracle   {plan.oracle.address}",
+            f"timelock {plan.timelock.address}",
             f"created  {', '.join(created)}" if created else f"{mandate.name} already stands; nothing was sent.",
             "A rehearsal: this chain ends with the command, so nothing is recorded."
             if rehearsal
@@ -176,7 +180,7 @@ def compiled_types() -> Mapping[str, Any]:
     from offchain.settle.deployment import VENUE_CONTRACTS
 
     project.load_contracts()
-    names = ("PriceOracle", "Mandate", *VENUE_CONTRACTS.values(), "VaultExtension", "Vault")
+    names = ("Timelock", "PriceOracle", "Alarms", "Mandate", *VENUE_CONTRACTS.values(), "VaultExtension", "Vault")
     return {name: getattr(project, name).contract_type for name in names}
 
 
@@ -244,6 +248,8 @@ def describe(
         arguments={creation.contract: creation.arguments for creation in plan.creations},
         mandate_file=str(_portable(file)),
         commit=commit_of_sources(),
+        timelock=plan.timelock.address,
+        alarms=plan.alarms.address,
     )
 
 
@@ -268,10 +274,15 @@ def verify(provider: Any, vault: StandingVault, mandate: Mandate, roles: Roles |
         "vault.mandate": (vault.vault.mandate(), parts.mandate),
         "vault.oracle": (vault.vault.oracle(), parts.oracle),
         "mandate.vault": (vault.mandate.vault(), parts.vault),
+        "mandate.alarms": (vault.mandate.alarms(), parts.alarms),
     }
     if roles is not None:
-        for role in ("owner", "curator", "guardian", "delay"):
+        for role in ("curator", "guardian", "delay"):
             expected[role] = (getattr(vault.mandate, role)(), getattr(roles, role))
+        expected["owner"] = (vault.mandate.owner(), parts.timelock)
+        for role, account in (("PROPOSER_ROLE", roles.owner), ("CANCELLER_ROLE", roles.guardian)):
+            held = vault.timelock.hasRole(getattr(vault.timelock, role)(), account)
+            expected[f"{role} of {account}"] = (held, True)
         for signer in roles.signers:
             expected[f"signer {signer}"] = (vault.mandate.is_signer(signer), True)
     for name, (found, wanted) in expected.items():

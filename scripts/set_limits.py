@@ -36,8 +36,8 @@ def cli(
 ) -> None:
     """Set the limits of a mandate file: at once where nothing loosens, otherwise after the delay.
 
-    What loosens is scheduled by the owner's first run and set by a second one when the delay is over. Orders signed
-    under the old limits are void from then on.
+    What loosens is scheduled with the timelock by the owner's first run and set by a second one when the delay is
+    over. Orders signed under the old limits are void from then on.
 
     Example: ape run set_limits --network ethereum:local:foundry --mandate mandates/blue-chip.yaml --account curator
     """
@@ -69,36 +69,50 @@ def cli(
 def set_or_schedule(
     provider: Any, standing: StandingVault, account: Any, limits: tuple[Any, ...], wanted: bytes
 ) -> tuple[str, int | None, Any]:
-    """Do what the contract allows now; return the outcome, when it can be set if not yet, and the receipt if any.
+    """Do what the contracts allow now; return the outcome, when it can be set if not yet, and the receipt if any.
 
     Raises
     ------
     ScriptError
-        The limits loosen something and the account is not the owner.
+        The limits loosen something and the account may not schedule for the owner.
     Reverted
         The contract refuses for another reason, which it names.
     """
-    from eth_abi import encode
-    from eth_utils import keccak
-
     from offchain.settle.node import Reverted
 
-    mandate = standing.mandate
-    action = keccak(encode(["string", "bytes32"], ["set_limits", wanted]))
+    mandate, timelock = standing.mandate, standing.timelock
+    set_them = mandate.set_limits.encode_input(limits)
     try:
-        receipt = transact(provider, account, mandate.address, mandate.set_limits.encode_input(limits))
-        return "set", None, receipt
+        return "set", None, transact(provider, account, mandate.address, set_them)
     except Reverted as refusal:
-        if refusal.reason == "ownable: caller is not the owner":
-            raise ScriptError(
-                f"the limits loosen something, which only the owner {mandate.owner()} may schedule"
-            ) from None
-        if refusal.reason == "roles: not ready":
-            return "waiting for the delay", int(mandate.ready_at(action)), None
-        if refusal.reason != "roles: not scheduled":
+        if refusal.reason not in ("limits: looser and not approved", "roles: not owner or curator"):
             raise
-    receipt = transact(provider, account, mandate.address, mandate.schedule.encode_input(action))
-    return "scheduled, because something loosens", int(mandate.ready_at(action)), receipt
+    if not timelock.hasRole(timelock.PROPOSER_ROLE(), account.address):
+        raise ScriptError(
+            f"the limits loosen something, which only a proposer of the owner {mandate.owner()} may schedule"
+        )
+    # Calldata of the approval; an operation is named by it, and by how often these limits have been approved.
+    approve = bytes(mandate.approve_limits.encode_input(wanted))
+    operation = free_operation(timelock, mandate.address, approve)
+    ready_at = int(timelock.get_timestamp(timelock.hash_operation(*operation)))
+    if ready_at == 0:
+        schedule = timelock.schedule.encode_input(*operation, mandate.delay())
+        receipt = transact(provider, account, timelock.address, schedule)
+        ready_at = int(timelock.get_timestamp(timelock.hash_operation(*operation)))
+        return "scheduled, because something loosens", ready_at, receipt
+    if not timelock.is_operation_ready(timelock.hash_operation(*operation)):
+        return "waiting for the delay", ready_at, None
+    transact(provider, account, timelock.address, timelock.execute.encode_input(*operation))
+    return "set", None, transact(provider, account, mandate.address, set_them)
+
+
+def free_operation(timelock: Any, target: str, payload: bytes) -> tuple[Any, ...]:
+    """Return the first operation with this call that is not done: each can be done once, by its salt."""
+    for salt in range(2**16):
+        operation = (target, 0, payload, bytes(32), salt.to_bytes(32, "big"))
+        if not timelock.is_operation_done(timelock.hash_operation(*operation)):
+            return operation
+    raise ScriptError("these limits were approved too often; schedule them with a salt of your own")
 
 
 def require_same_assets(standing: StandingVault, mandate: Mandate) -> None:

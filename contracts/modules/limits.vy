@@ -5,9 +5,14 @@
 @title The mandate's limits
 @license GNU Affero General Public License v3.0 only
 @author Plimsoll
-@notice Keeps the limits in three words, says whether a change only tightens, and judges realised
-        holdings. Asset 0 is the base asset. All parameters are basis points.
+@notice Keeps the limits in four words, says whether a change only tightens, and judges realised
+        holdings. Asset 0 is the base asset. Parameters are basis points unless their name says
+        otherwise; from `loss_per_settlement_bps` on, 0 and an empty list mean no such rule. Weights,
+        leverage, venues and buffer are fractions of net value: what is held less what is owed.
 """
+
+
+from ..interfaces import IMandate
 
 
 struct Limits:
@@ -21,13 +26,41 @@ struct Limits:
     drawdown_halt_bps: uint256
     entry_fee_bps: uint256
     exit_fee_bps: uint256
+    loss_per_settlement_bps: uint256
+    # Everything held over net value.
+    max_leverage_bps: uint256
+    # Lowest health factor.
+    min_health_bps: uint256
+    # Least base asset in the wallet.
+    min_buffer_bps: uint256
+    # Between two settlements.
+    cool_down_s: uint256
+    # The drawdown counts from the highest value per share of at least this long; 0 for all time.
+    peak_window_hours: uint256
+    # Held at each venue, in the vault's order.
+    max_venues_bps: DynArray[uint256, 4]
+    # Below this health factor anyone may deleverage and trip, up to the target, at the discount.
+    deleverage_trigger_bps: uint256
+    deleverage_target_bps: uint256
+    deleverage_discount_bps: uint256
+    # Annual volatility of value per share that trips, and over how long it is measured.
+    volatility_trip_bps: uint256
+    volatility_window_hours: uint256
+    oracle_dead_minutes: uint256
+    sources_apart_minutes: uint256
+    # How far the base asset may be off one dollar, and for how long.
+    depeg_bps: uint256
+    depeg_minutes: uint256
+    heartbeat_minutes: uint256
+    # 1: a paused or frozen reserve trips.
+    frozen_trips: uint256
 
 
 struct Packed:
     # 16 bits an asset, asset 0 lowest.
     min_weights: uint256
     max_weights: uint256
-    # 16 bits a field, at the offsets below.
+    # 16 bits a field, at the offsets below; a digest of `_more` in the 32 highest.
     policy: uint256
 
 
@@ -38,6 +71,10 @@ event LimitsSet:
 
 
 ONE_BPS: constant(uint256) = 10_000
+BPS: constant(uint256) = 10**14
+MAX_DISCOUNT_BPS: constant(uint256) = 2_000
+# A maximum that nothing reaches, and that times a value does not overflow.
+UNBOUNDED: constant(uint256) = 2**64
 MAX_FEE_BPS: constant(uint256) = 500
 FIELD: constant(uint256) = 2**16 - 1
 
@@ -50,9 +87,39 @@ DRAWDOWN_REDUCE: constant(uint256) = 64
 DRAWDOWN_HALT: constant(uint256) = 80
 ENTRY_FEE: constant(uint256) = 96
 EXIT_FEE: constant(uint256) = 112
+LOSS_EACH: constant(uint256) = 128
+LEVERAGE: constant(uint256) = 144
+HEALTH: constant(uint256) = 160
+BUFFER: constant(uint256) = 176
+COOL_DOWN: constant(uint256) = 192
+PEAK_WINDOW: constant(uint256) = 208
+DIGEST: constant(uint256) = 224
+# How a bound was kept, as `_compare` finds it.
+OUTSIDE: constant(uint256) = 1
+CLOSER: constant(uint256) = 2
+FURTHER: constant(uint256) = 4
+
+# Fields that a vault without debt and positions leaves empty.
+LENDING: constant(uint256) = (FIELD << LEVERAGE) | (FIELD << HEALTH) | (FIELD << BUFFER)
+
+# Offsets in the other word: the venues' caps, then the breaker's table.
+VENUES: constant(uint256) = 0
+DELEVERAGE_TRIGGER: constant(uint256) = 64
+DELEVERAGE_TARGET: constant(uint256) = 80
+DELEVERAGE_DISCOUNT: constant(uint256) = 96
+VOLATILITY_TRIP: constant(uint256) = 112
+VOLATILITY_WINDOW: constant(uint256) = 128
+DEAD_MINUTES: constant(uint256) = 144
+APART_MINUTES: constant(uint256) = 160
+DEPEG: constant(uint256) = 176
+DEPEG_MINUTES: constant(uint256) = 192
+HEARTBEAT_MINUTES: constant(uint256) = 208
+FROZEN_TRIPS: constant(uint256) = 224
 
 
 _packed: Packed
+# 16 bits a field, at the offsets above; read only where `_packed` does not tell enough.
+_more: uint256
 
 _COUNT: immutable(uint256)
 
@@ -63,7 +130,8 @@ def __init__(limits: Limits):
     @param limits The first limits, one weight pair an asset; reverts when they contradict each other.
     """
     _COUNT = len(limits.min_weights_bps)
-    self._set(limits, self._pack(limits, len(limits.min_weights_bps)))
+    more: uint256 = self._pack_more(limits)
+    self._set(limits, self._pack(limits, len(limits.min_weights_bps), more), more)
 
 
 @external
@@ -73,11 +141,18 @@ def limits() -> Limits:
     @notice The limits in force.
     """
     packed: Packed = self._packed
+    more: uint256 = self._more
     min_weights: DynArray[uint256, 16] = []
     max_weights: DynArray[uint256, 16] = []
+    venues: DynArray[uint256, 4] = []
     for i: uint256 in range(_COUNT, bound=16):
         min_weights.append(self._weight(packed.min_weights, i))
         max_weights.append(self._weight(packed.max_weights, i))
+    for i: uint256 in range(4):
+        cap: uint256 = self._weight(more, i)
+        if cap == FIELD:
+            break
+        venues.append(cap)
     return Limits(
         min_weights_bps=min_weights,
         max_weights_bps=max_weights,
@@ -89,6 +164,24 @@ def limits() -> Limits:
         drawdown_halt_bps=self._field(packed.policy, DRAWDOWN_HALT),
         entry_fee_bps=self._field(packed.policy, ENTRY_FEE),
         exit_fee_bps=self._field(packed.policy, EXIT_FEE),
+        loss_per_settlement_bps=self._field(packed.policy, LOSS_EACH),
+        max_leverage_bps=self._field(packed.policy, LEVERAGE),
+        min_health_bps=self._field(packed.policy, HEALTH),
+        min_buffer_bps=self._field(packed.policy, BUFFER),
+        cool_down_s=self._field(packed.policy, COOL_DOWN),
+        peak_window_hours=self._field(packed.policy, PEAK_WINDOW),
+        max_venues_bps=venues,
+        deleverage_trigger_bps=self._field(more, DELEVERAGE_TRIGGER),
+        deleverage_target_bps=self._field(more, DELEVERAGE_TARGET),
+        deleverage_discount_bps=self._field(more, DELEVERAGE_DISCOUNT),
+        volatility_trip_bps=self._field(more, VOLATILITY_TRIP),
+        volatility_window_hours=self._field(more, VOLATILITY_WINDOW),
+        oracle_dead_minutes=self._field(more, DEAD_MINUTES),
+        sources_apart_minutes=self._field(more, APART_MINUTES),
+        depeg_bps=self._field(more, DEPEG),
+        depeg_minutes=self._field(more, DEPEG_MINUTES),
+        heartbeat_minutes=self._field(more, HEARTBEAT_MINUTES),
+        frozen_trips=self._field(more, FROZEN_TRIPS),
     )
 
 
@@ -108,15 +201,16 @@ def hash_limits(limits: Limits) -> bytes32:
     """
     @notice The mandate hash that these limits would have. Reverts when they contradict each other.
     """
-    return self._hash(self._pack(limits, _COUNT))
+    return self._hash(self._pack(limits, _COUNT, self._pack_more(limits)))
 
 
 @internal
-def _set(limits: Limits, packed: Packed):
+def _set(limits: Limits, packed: Packed, more: uint256):
     """
     @dev Replaces the limits. Without access control.
     """
     self._packed = packed
+    self._more = more
     log LimitsSet(mandate_hash=self._hash(packed), limits=limits, caller=msg.sender)
 
 
@@ -128,16 +222,26 @@ def _hash(packed: Packed) -> bytes32:
 
 @internal
 @view
-def _tightens(new: Packed) -> bool:
+def _tightens(new: Packed, more: uint256) -> bool:
     """
-    @dev Whether no limit becomes looser. Any change of a trip threshold or of a fee counts as
-         loosening: a lower threshold lets somebody stop the vault, a higher one lets it sink.
+    @dev Whether no limit becomes looser. Any change of the breaker's table, of what deleveraging pays
+         or of a fee counts as loosening: a lower threshold lets somebody stop the vault, a higher one
+         lets it sink.
     """
     old: Packed = self._packed
-    if old.policy >> DRAWDOWN_REDUCE != new.policy >> DRAWDOWN_REDUCE:
+    both_ways: uint256 = (2**64 - 1 << DRAWDOWN_REDUCE) | (FIELD << PEAK_WINDOW)
+    if (old.policy ^ new.policy) & both_ways != 0 or (self._more ^ more) >> DELEVERAGE_TRIGGER != 0:
         return False
     for i: uint256 in range(4):
         if self._field(new.policy, i << 4) > self._field(old.policy, i << 4):
+            return False
+        if self._weight(more, i) > self._weight(self._more, i):
+            return False
+    for offset: uint256 in [HEALTH, BUFFER, COOL_DOWN]:
+        if self._field(new.policy, offset) < self._field(old.policy, offset):
+            return False
+    for offset: uint256 in [LOSS_EACH, LEVERAGE]:
+        if self._cap(new.policy, offset) > self._cap(old.policy, offset):
             return False
     for i: uint256 in range(_COUNT, bound=16):
         if self._weight(new.min_weights, i) < self._weight(old.min_weights, i):
@@ -151,54 +255,111 @@ def _tightens(new: Packed) -> bool:
 @view
 def _check_weights(
     before: DynArray[uint256, 16],
-    total_before: uint256,
+    net_before: uint256,
     after: DynArray[uint256, 16],
-    total_after: uint256,
+    net_after: uint256,
     reduce_only: bool,
-):
+) -> uint256:
     """
-    @dev Every realised weight inside its bounds; or each violation no larger than before, at least
-         one strictly smaller, none new. Weights are compared by cross-multiplication, exactly.
-         When only reducing, the lower bounds of the other assets and the upper bound of the base
-         asset do not apply: they would forbid the way out.
-    @param before Values before the legs, USD at 18 decimals.
-    @param after Values after the legs at the same prices.
+    @dev Every realised weight inside its bounds, or no further from them than before. When only
+         reducing, the lower bounds of the other assets and the upper bound of the base asset do not
+         apply: they would forbid the way out.
+    @param before Values held before the legs, USD at 18 decimals.
+    @param after Values held after the legs at the same prices.
+    @return OUTSIDE and CLOSER, as far as they are true of any.
     """
     packed: Packed = self._packed
-    violated: bool = False
-    closer: bool = False
+    found: uint256 = 0
     for i: uint256 in range(_COUNT, bound=16):
         minimum: uint256 = self._weight(packed.min_weights, i)
         maximum: uint256 = self._weight(packed.max_weights, i)
         if reduce_only:
             if i == 0:
-                maximum = ONE_BPS
+                maximum = UNBOUNDED
             else:
                 minimum = 0
-        was_below: bool = before[i] * ONE_BPS < minimum * total_before
-        was_above: bool = before[i] * ONE_BPS > maximum * total_before
-        weight_before: uint256 = before[i] * total_after
-        weight_after: uint256 = after[i] * total_before
-        if after[i] * ONE_BPS < minimum * total_after:
-            assert was_below and weight_after >= weight_before, "limits: weight"
-            violated = True
-            closer = closer or weight_after > weight_before
-        elif after[i] * ONE_BPS > maximum * total_after:
-            assert was_above and weight_after <= weight_before, "limits: weight"
-            violated = True
-            closer = closer or weight_after < weight_before
-        elif was_below or was_above:
-            closer = True
-    assert closer or not violated, "limits: weight"
+        found |= self._compare(before[i], net_before, after[i], net_after, minimum, maximum)
+    assert found & FURTHER == 0, "limits: weight"
+    return found
+
+
+@internal
+@view
+def _check_positions(
+    before: IMandate.Book,
+    net_before: uint256,
+    after: IMandate.Book,
+    net_after: uint256,
+    gross_before: uint256,
+    gross_after: uint256,
+    reduce_only: bool,
+) -> uint256:
+    """
+    @dev The same for leverage, venues, buffer and health factor.
+    """
+    policy: uint256 = self._packed.policy
+    # While only reducing, no more is borrowed.
+    assert not reduce_only or gross_after * net_before <= gross_before * net_after, "limits: leverage increased"
+    found: uint256 = self._compare(
+        gross_before, net_before, gross_after, net_after, 0, self._cap(policy, LEVERAGE)
+    )
+    assert found & FURTHER == 0, "limits: leverage"
+    if len(after.venues) > 0:
+        more: uint256 = self._more
+        for i: uint256 in range(len(after.venues), bound=4):
+            found |= self._compare(
+                before.venues[i], net_before, after.venues[i], net_after, 0, self._weight(more, i)
+            )
+        assert found & FURTHER == 0, "limits: venue"
+    buffer: uint256 = self._field(policy, BUFFER)
+    # The way out of debt may use the buffer.
+    if not reduce_only and buffer > 0:
+        found |= self._compare(before.wallet, net_before, after.wallet, net_after, buffer, UNBOUNDED)
+        assert found & FURTHER == 0, "limits: buffer"
+    least: uint256 = self._field(policy, HEALTH) * BPS
+    if after.health < least:
+        assert after.health >= before.health, "limits: health factor"
+        found |= OUTSIDE
+        if after.health > before.health:
+            found |= CLOSER
+    elif before.health < least:
+        found |= CLOSER
+    return found
 
 
 @internal
 @pure
-def _pack(limits: Limits, count: uint256) -> Packed:
+def _compare(
+    before: uint256, net_before: uint256, after: uint256, net_after: uint256, minimum: uint256, maximum: uint256
+) -> uint256:
+    """
+    @dev Holds value over net value against bounds in basis points, by cross-multiplication, exactly.
+    @return 0 when inside before and after; CLOSER when it came inside; OUTSIDE when it is outside,
+            with CLOSER or FURTHER when it moved, and with FURTHER when it is so only now.
+    """
+    was_below: bool = before * ONE_BPS < minimum * net_before
+    was_above: bool = before * ONE_BPS > maximum * net_before
+    if after * ONE_BPS < minimum * net_after:
+        if not was_below or after * net_before < before * net_after:
+            return OUTSIDE | FURTHER
+        return OUTSIDE | CLOSER if after * net_before > before * net_after else OUTSIDE
+    if after * ONE_BPS > maximum * net_after:
+        if not was_above or after * net_before > before * net_after:
+            return OUTSIDE | FURTHER
+        return OUTSIDE | CLOSER if after * net_before < before * net_after else OUTSIDE
+    return CLOSER if was_below or was_above else 0
+
+
+@internal
+@pure
+def _pack(limits: Limits, count: uint256, more: uint256) -> Packed:
     """
     @dev Reverts when the limits cannot all hold or exceed their hard ceilings.
+    @param more As `_pack_more` gives it.
     """
     assert len(limits.min_weights_bps) == count and len(limits.max_weights_bps) == count, "limits: length"
+    # Held on credit, weights of net value may sum to the leverage.
+    most: uint256 = max(ONE_BPS, limits.max_leverage_bps)
     sum_min: uint256 = 0
     sum_max: uint256 = 0
     min_weights: uint256 = 0
@@ -207,12 +368,12 @@ def _pack(limits: Limits, count: uint256) -> Packed:
         minimum: uint256 = limits.min_weights_bps[i]
         maximum: uint256 = limits.max_weights_bps[i]
         assert minimum <= maximum, "limits: minimum above maximum"
-        assert maximum <= ONE_BPS, "limits: weight above one"
+        assert maximum <= most, "limits: weight above one"
         sum_min += minimum
         sum_max += maximum
         min_weights |= minimum << (i << 4)
         max_weights |= maximum << (i << 4)
-    assert sum_min <= ONE_BPS and sum_max >= ONE_BPS, "limits: weights cannot sum to one"
+    assert sum_min <= most and sum_max >= ONE_BPS, "limits: weights cannot sum to one"
     assert limits.loss_capacity_bps <= ONE_BPS, "limits: loss capacity"
     assert limits.loss_refill_bps_per_day <= ONE_BPS, "limits: loss refill"
     assert limits.turnover_capacity_bps <= FIELD, "limits: turnover capacity"
@@ -221,6 +382,8 @@ def _pack(limits: Limits, count: uint256) -> Packed:
     assert limits.drawdown_reduce_bps <= limits.drawdown_halt_bps, "limits: drawdown"
     assert limits.drawdown_halt_bps <= ONE_BPS, "limits: drawdown"
     assert limits.entry_fee_bps <= MAX_FEE_BPS and limits.exit_fee_bps <= MAX_FEE_BPS, "limits: fee"
+    assert limits.max_leverage_bps == 0 or limits.max_leverage_bps >= ONE_BPS, "limits: leverage below one"
+    assert limits.min_buffer_bps <= limits.max_weights_bps[0], "limits: buffer above the base asset's weight"
     return Packed(
         min_weights=min_weights,
         max_weights=max_weights,
@@ -233,14 +396,75 @@ def _pack(limits: Limits, count: uint256) -> Packed:
             | (limits.drawdown_halt_bps << DRAWDOWN_HALT)
             | (limits.entry_fee_bps << ENTRY_FEE)
             | (limits.exit_fee_bps << EXIT_FEE)
+            | self._put(limits.loss_per_settlement_bps, LOSS_EACH)
+            | self._put(limits.max_leverage_bps, LEVERAGE)
+            | self._put(limits.min_health_bps, HEALTH)
+            | self._put(limits.min_buffer_bps, BUFFER)
+            | self._put(limits.cool_down_s, COOL_DOWN)
+            | self._put(limits.peak_window_hours, PEAK_WINDOW)
+            | (convert(keccak256(convert(more, bytes32)), uint256) >> DIGEST << DIGEST)
         ),
     )
 
 
 @internal
 @pure
+def _pack_more(limits: Limits) -> uint256:
+    """
+    @dev The venues' caps, which are none where the list ends, and the breaker's table.
+    """
+    caps: uint256 = 0
+    for i: uint256 in range(4):
+        if i < len(limits.max_venues_bps):
+            assert limits.max_venues_bps[i] < FIELD, "limits: venue"
+            caps |= limits.max_venues_bps[i] << (i << 4)
+        else:
+            caps |= FIELD << (i << 4)
+    if limits.deleverage_trigger_bps > 0:
+        # Above the trigger there would be nothing to do, at one a liquidation.
+        assert limits.deleverage_trigger_bps > ONE_BPS, "limits: deleverage"
+        assert limits.deleverage_target_bps > limits.deleverage_trigger_bps, "limits: deleverage"
+        assert limits.deleverage_discount_bps <= MAX_DISCOUNT_BPS, "limits: deleverage"
+    assert limits.volatility_trip_bps == 0 or limits.volatility_window_hours > 0, "limits: volatility"
+    assert limits.depeg_bps == 0 or limits.depeg_minutes > 0, "limits: depeg"
+    assert limits.frozen_trips <= 1, "limits: frozen"
+    return (
+        caps
+        | self._put(limits.deleverage_trigger_bps, DELEVERAGE_TRIGGER)
+        | self._put(limits.deleverage_target_bps, DELEVERAGE_TARGET)
+        | self._put(limits.deleverage_discount_bps, DELEVERAGE_DISCOUNT)
+        | self._put(limits.volatility_trip_bps, VOLATILITY_TRIP)
+        | self._put(limits.volatility_window_hours, VOLATILITY_WINDOW)
+        | self._put(limits.oracle_dead_minutes, DEAD_MINUTES)
+        | self._put(limits.sources_apart_minutes, APART_MINUTES)
+        | self._put(limits.depeg_bps, DEPEG)
+        | self._put(limits.depeg_minutes, DEPEG_MINUTES)
+        | self._put(limits.heartbeat_minutes, HEARTBEAT_MINUTES)
+        | self._put(limits.frozen_trips, FROZEN_TRIPS)
+    )
+
+
+@internal
+@pure
+def _put(limit: uint256, offset: uint256) -> uint256:
+    assert limit <= FIELD, "limits: past 16 bits"
+    return limit << offset
+
+
+@internal
+@pure
 def _field(policy: uint256, offset: uint256) -> uint256:
     return (policy >> offset) & FIELD
+
+
+@internal
+@pure
+def _cap(policy: uint256, offset: uint256) -> uint256:
+    """
+    @dev A field in which 0 means no limit.
+    """
+    cap: uint256 = self._field(policy, offset)
+    return cap if cap > 0 else UNBOUNDED
 
 
 @internal

@@ -24,7 +24,7 @@ LEVEL_BITS: constant(uint256) = 64
 LEVEL_MASK: constant(uint256) = 2**64 - 1
 
 
-# updated_at (64 bits) | loss << 64 | turnover << 128
+# updated_at (64 bits) | loss << 64 | turnover << 128 | time of the last settlement << 192
 _buckets: uint256
 
 
@@ -40,7 +40,7 @@ def _levels(loss_refill_bps: uint256, turnover_refill_bps: uint256) -> Levels:
     elapsed: uint256 = block.timestamp - (buckets & LEVEL_MASK)
     return Levels(
         loss=self._leak((buckets >> LEVEL_BITS) & LEVEL_MASK, elapsed, loss_refill_bps),
-        turnover=self._leak(buckets >> 128, elapsed, turnover_refill_bps),
+        turnover=self._leak((buckets >> 128) & LEVEL_MASK, elapsed, turnover_refill_bps),
     )
 
 
@@ -63,7 +63,7 @@ def _charge(
     # A settlement that loses nothing passes even when the capacity was tightened below the level.
     assert loss == 0 or levels.loss <= loss_capacity_bps * BPS, "loss_budget: exhausted"
     assert turnover == 0 or levels.turnover <= turnover_capacity_bps * BPS, "turnover: exhausted"
-    self._store(levels)
+    self._store(levels, block.timestamp)
     return levels
 
 
@@ -72,12 +72,21 @@ def _settle_leak(loss_refill_bps: uint256, turnover_refill_bps: uint256):
     """
     @dev Books the leak at the present rates, so that a change of rates applies only from now on.
     """
-    self._store(self._levels(loss_refill_bps, turnover_refill_bps))
+    self._store(self._levels(loss_refill_bps, turnover_refill_bps), self._settled_at())
 
 
 @internal
-def _store(levels: Levels):
-    self._buckets = block.timestamp | (levels.loss << LEVEL_BITS) | (levels.turnover << 128)
+@view
+def _settled_at() -> uint256:
+    """
+    @dev Unix seconds of the last settlement; 0 before the first.
+    """
+    return self._buckets >> 192
+
+
+@internal
+def _store(levels: Levels, settled_at: uint256):
+    self._buckets = block.timestamp | (levels.loss << LEVEL_BITS) | (levels.turnover << 128) | (settled_at << 192)
 
 
 @internal

@@ -2,13 +2,13 @@
 # pragma version ==0.4.3
 # pragma nonreentrancy on
 """
-@title Roles and the delay that loosening waits for
+@title Roles
 @license GNU Affero General Public License v3.0 only
 @author Plimsoll
-@notice Four roles. The owner (snekmate's two-step ownable) appoints the others and schedules
-        loosening. The curator tightens and schedules nothing. The guardian stops things. Signers
-        authorise settlements. Whatever widens what a role can do waits `delay` seconds between
-        `schedule` and its execution; whatever narrows it acts at once.
+@notice Four roles. The owner (snekmate's two-step ownable) appoints the others and is the only one who
+        loosens; it has to be a timelock, so that whatever widens what a role can do waits. The curator
+        tightens. The guardian stops things. Signers authorise settlements. Whatever narrows acts at
+        once.
 """
 
 
@@ -16,14 +16,8 @@ from snekmate.auth import ownable
 uses: ownable
 
 
-event Scheduled:
-    id: indexed(bytes32)
-    ready_at: uint256
-
-
-event Unscheduled:
-    id: indexed(bytes32)
-    caller: indexed(address)
+interface Timelock:
+    def get_minimum_delay() -> uint256: view
 
 
 event CuratorSet:
@@ -46,8 +40,6 @@ event SignerRemoved:
 curator: public(address)
 guardian: public(address)
 is_signer: public(HashMap[address, bool])
-# Unix seconds from which a scheduled id may execute; 0 when not scheduled.
-ready_at: public(HashMap[bytes32, uint256])
 
 delay: public(immutable(uint256))
 
@@ -55,17 +47,17 @@ delay: public(immutable(uint256))
 @deploy
 def __init__(owner: address, curator: address, guardian: address, signers: DynArray[address, 8], delay_: uint256):
     """
-    @param owner Becomes the owner, whoever deploys.
+    @param owner Becomes the owner, whoever deploys; a timelock of at least the delay.
     @param curator Tightens the mandate, raises the breaker, cancels orders.
-    @param guardian Raises the breaker, removes signers, cancels orders and schedules.
+    @param guardian Raises the breaker, removes signers, cancels orders.
     @param signers May authorise settlements from the first block.
-    @param delay_ Seconds between scheduling and executing what loosens.
+    @param delay_ Seconds that every owner's actions must wait.
     """
-    assert owner != empty(address), "roles: zero owner"
+    delay = delay_
+    self._check_timelock(owner, delay_)
     ownable._transfer_ownership(owner)
     self.curator = curator
     self.guardian = guardian
-    delay = delay_
     log CuratorSet(curator=curator)
     log GuardianSet(guardian=guardian)
     for signer: address in signers:
@@ -73,38 +65,12 @@ def __init__(owner: address, curator: address, guardian: address, signers: DynAr
 
 
 @external
-def schedule(id: bytes32):
-    """
-    @notice Starts the delay of a loosening action. Only the owner; reverts when it is already scheduled.
-    @param id keccak256 of the ABI-encoded action: its name and its arguments.
-    """
-    ownable._check_owner()
-    assert self.ready_at[id] == 0, "roles: already scheduled"
-    self.ready_at[id] = block.timestamp + delay
-    log Scheduled(id=id, ready_at=block.timestamp + delay)
-
-
-@external
-def unschedule(id: bytes32):
-    """
-    @notice Withdraws a scheduled action. Owner or guardian; reverts when it is not scheduled.
-    @param id As given to `schedule`.
-    """
-    assert msg.sender in [ownable.owner, self.guardian], "roles: not owner or guardian"
-    assert self.ready_at[id] != 0, "roles: not scheduled"
-    self.ready_at[id] = 0
-    log Unscheduled(id=id, caller=msg.sender)
-
-
-@external
 def add_signer(signer: address):
     """
-    @notice Authorises a signer. Only the owner, after the delay.
-            Scheduled as keccak256(abi_encode("add_signer", signer)).
+    @notice Authorises a signer. Only the owner.
     @param signer An account (ECDSA) or a contract (ERC-1271).
     """
     ownable._check_owner()
-    self._execute(keccak256(abi_encode("add_signer", signer)))
     self._add_signer(signer)
 
 
@@ -123,12 +89,10 @@ def remove_signer(signer: address):
 @external
 def set_curator(account: address):
     """
-    @notice Replaces the curator. Only the owner, after the delay.
-            Scheduled as keccak256(abi_encode("set_curator", account)).
+    @notice Replaces the curator. Only the owner.
     @param account The new curator; zero for none.
     """
     ownable._check_owner()
-    self._execute(keccak256(abi_encode("set_curator", account)))
     self.curator = account
     log CuratorSet(curator=account)
 
@@ -136,25 +100,23 @@ def set_curator(account: address):
 @external
 def set_guardian(account: address):
     """
-    @notice Replaces the guardian. Only the owner, after the delay.
-            Scheduled as keccak256(abi_encode("set_guardian", account)).
+    @notice Replaces the guardian. Only the owner.
     @param account The new guardian; zero for none.
     """
     ownable._check_owner()
-    self._execute(keccak256(abi_encode("set_guardian", account)))
     self.guardian = account
     log GuardianSet(guardian=account)
 
 
 @internal
-def _execute(id: bytes32):
+@view
+def _check_timelock(owner: address, least: uint256):
     """
-    @dev Consumes a scheduled action; reverts before its time.
+    @dev The owner shall not be able to act sooner than the mandate promises. That the contract keeps
+         the delay it tells is for those to verify who rely on it.
     """
-    ready_at: uint256 = self.ready_at[id]
-    assert ready_at != 0, "roles: not scheduled"
-    assert block.timestamp >= ready_at, "roles: not ready"
-    self.ready_at[id] = 0
+    assert owner.is_contract, "roles: owner is not a timelock"
+    assert staticcall Timelock(owner).get_minimum_delay() >= least, "roles: owner acts too soon"
 
 
 @internal

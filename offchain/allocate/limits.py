@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
+from offchain.mandate import TABLE_LIMITS
 from offchain.market.snapshot import BreakerState, Snapshot, VaultLimits, VaultState
 
 ONE = 10**18
 FULL_BPS = 10_000
 _BPS = 10**14
+_NO_CAP = 2**16 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +162,8 @@ def refusals(
     lost = loss(sum(net_before), sum(net_after))
     if lost and vault.loss_level + lost > limits.loss_capacity_bps * _BPS:
         found.append(Refusal("loss_budget: exhausted"))
+    if limits.loss_per_settlement_bps and lost > limits.loss_per_settlement_bps * _BPS:
+        found.append(Refusal("limits: loss of a settlement"))
     turned = turnover(net_before, net_after)
     if turned and vault.turnover_level + turned > limits.turnover_capacity_bps * _BPS:
         found.append(Refusal("turnover: exhausted"))
@@ -185,4 +190,18 @@ def tighter(first: VaultLimits, second: VaultLimits) -> VaultLimits:
         drawdown_halt_bps=first.drawdown_halt_bps,
         entry_fee_bps=first.entry_fee_bps,
         exit_fee_bps=first.exit_fee_bps,
+        loss_per_settlement_bps=_lower_cap(first.loss_per_settlement_bps, second.loss_per_settlement_bps),
+        max_leverage_bps=_lower_cap(first.max_leverage_bps, second.max_leverage_bps),
+        min_health_bps=max(first.min_health_bps, second.min_health_bps),
+        min_buffer_bps=max(first.min_buffer_bps, second.min_buffer_bps),
+        cool_down_s=max(first.cool_down_s, second.cool_down_s),
+        max_venues_bps=tuple(
+            min(caps) for caps in zip_longest(first.max_venues_bps, second.max_venues_bps, fillvalue=_NO_CAP)
+        ),
+        **{name: getattr(first, name) for name in TABLE_LIMITS},
     )
+
+
+def _lower_cap(first: int, second: int) -> int:
+    """Smaller of two caps of which 0 is none."""
+    return min(first or second, second or first)

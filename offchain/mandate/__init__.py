@@ -20,7 +20,7 @@ from offchain.mandate.beliefs import (
     Yields,
 )
 from offchain.mandate.constraints import Constraints, Group
-from offchain.mandate.limits import OracleFeed, SecondPrice, Sequencer, VaultLimits
+from offchain.mandate.limits import TABLE_LIMITS, OracleFeed, SecondPrice, Sequencer, VaultLimits
 from offchain.mandate.loading import MandateError, load_mandate, parse_mandate
 from offchain.mandate.models import (
     Execution,
@@ -56,6 +56,7 @@ from offchain.mandate.universe import (
 from offchain.mandate.venues import AaveV3Venue, BalancerV2Venue, ListedVenue, UniswapV2Venue, UniswapV3Venue
 
 __all__ = [
+    "TABLE_LIMITS",
     "AaveV3Venue",
     "Asset",
     "BalancerV2Venue",

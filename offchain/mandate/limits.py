@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 
 @dataclass(frozen=True, slots=True)
 class VaultLimits:
-    """The mandate as the chain holds it, in basis points."""
+    """The mandate as the chain holds it, in basis points unless a name says otherwise.
+
+    Of the fields with a default, 0 and an empty tuple mean that there is no such rule.
+    """
 
     min_weights_bps: tuple[int, ...]
     max_weights_bps: tuple[int, ...]
@@ -20,23 +23,53 @@ class VaultLimits:
     drawdown_halt_bps: int
     entry_fee_bps: int
     exit_fee_bps: int
+    loss_per_settlement_bps: int = 0
+    max_leverage_bps: int = 0
+    """Everything held over net value."""
+    min_health_bps: int = 0
+    """Lowest health factor."""
+    min_buffer_bps: int = 0
+    """Least base asset in the wallet."""
+    cool_down_s: int = 0
+    """Seconds between two settlements."""
+    peak_window_hours: int = 0
+    """The drawdown counts from the peak of at least this long; 0 for all time."""
+    max_venues_bps: tuple[int, ...] = ()
+    """Held at each listed venue, in the vault's order; none where the tuple ends."""
+    deleverage_trigger_bps: int = 0
+    deleverage_target_bps: int = 0
+    deleverage_discount_bps: int = 0
+    volatility_trip_bps: int = 0
+    volatility_window_hours: int = 0
+    oracle_dead_minutes: int = 0
+    sources_apart_minutes: int = 0
+    depeg_bps: int = 0
+    depeg_minutes: int = 0
+    heartbeat_minutes: int = 0
+    frozen_trips: int = 0
+    """1: a paused or frozen reserve trips."""
 
-    def as_struct(
-        self,
-    ) -> tuple[list[int], list[int], int, int, int, int, int, int, int, int]:
-        """Return the fields as the contract's ``Mandate`` struct takes them."""
-        return (
-            list(self.min_weights_bps),
-            list(self.max_weights_bps),
-            self.loss_capacity_bps,
-            self.loss_refill_bps_per_day,
-            self.turnover_capacity_bps,
-            self.turnover_refill_bps_per_day,
-            self.drawdown_reduce_bps,
-            self.drawdown_halt_bps,
-            self.entry_fee_bps,
-            self.exit_fee_bps,
-        )
+    def as_struct(self) -> tuple[int | list[int], ...]:
+        """Return the fields as the contract's ``Limits`` struct takes them."""
+        values = (getattr(self, field.name) for field in fields(self))
+        return tuple(list(value) if isinstance(value, tuple) else value for value in values)
+
+
+TABLE_LIMITS = (
+    "peak_window_hours",
+    "deleverage_trigger_bps",
+    "deleverage_target_bps",
+    "deleverage_discount_bps",
+    "volatility_trip_bps",
+    "volatility_window_hours",
+    "oracle_dead_minutes",
+    "sources_apart_minutes",
+    "depeg_bps",
+    "depeg_minutes",
+    "heartbeat_minutes",
+    "frozen_trips",
+)
+"""The breaker's table besides the drawdown: neither direction of a change is tighter."""
 
 
 @dataclass(frozen=True, slots=True)

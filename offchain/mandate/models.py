@@ -7,6 +7,7 @@ chain accepts, the optimiser can satisfy and whose fees cover its oracle's error
 
 from __future__ import annotations
 
+from dataclasses import MISSING, fields
 from fractions import Fraction
 from math import ceil
 from typing import Annotated
@@ -46,6 +47,11 @@ from offchain.mandate.venues import (
 MAX_ASSETS = 16
 MAX_LEGS = 16
 
+OPTIONAL_LIMITS = tuple(field.name for field in fields(VaultLimits) if field.default is not MISSING)
+"""Limits of the chain that a file may leave out, by the name they have in both."""
+
+Word = Annotated[int, Field(ge=0, lt=2**16)]
+
 
 class Limits(Section):
     """What the chain refuses, besides the weights."""
@@ -56,6 +62,31 @@ class Limits(Section):
     turnover_refill_bps_per_day: Annotated[int, Field(ge=0, le=MAX_WEIGHT_BPS)]
     drawdown_reduce_bps: Annotated[int, Field(gt=0, lt=FULL_BPS)]
     drawdown_halt_bps: Annotated[int, Field(gt=0, lt=FULL_BPS)]
+    peak_window_hours: Word = 0
+    """The drawdown counts from the peak of one to two such windows; 0 for all time."""
+    loss_per_settlement_bps: Bps = 0
+    """What one settlement may lose, besides the budget; 0 for no such limit."""
+    cool_down_s: Word = 0
+    """Seconds between two settlements."""
+    min_buffer_bps: Bps = 0
+    """Least base asset in the wallet, of net value."""
+    max_venues_bps: Annotated[tuple[Word, ...], BeforeValidator(as_tuple), Field(max_length=MAX_LISTED)] = ()
+    """Most held at each listed venue, of net value, in the venues' order; no limit where the list ends."""
+    deleverage_trigger_bps: Word = 0
+    """Health factor below which anyone may deleverage, and trips; 0 for never."""
+    deleverage_target_bps: Word = 0
+    deleverage_discount_bps: Annotated[int, Field(ge=0, le=2000)] = 0
+    volatility_trip_bps: Word = 0
+    """Annual volatility of value per share that trips; 10000 is 100 %. 0 for never, as below."""
+    volatility_window_hours: Word = 0
+    oracle_dead_minutes: Word = 0
+    sources_apart_minutes: Word = 0
+    depeg_bps: Bps = 0
+    """How far the base asset may be off a dollar before its clock starts."""
+    depeg_minutes: Word = 0
+    heartbeat_minutes: Word = 0
+    frozen_trips: Annotated[int, Field(ge=0, le=1)] = 0
+    """1: a paused or frozen reserve of the vault trips."""
     max_leverage_bps: Annotated[int, Field(ge=0, le=MAX_WEIGHT_BPS)] = 0
     """Everything held over net value; 0 for no limit, which only a vault without borrowing may have."""
     min_health_bps: Annotated[int, Field(ge=0, le=MAX_WEIGHT_BPS)] = 0
@@ -66,6 +97,21 @@ class Limits(Section):
         if self.drawdown_halt_bps < self.drawdown_reduce_bps:
             allowed = f"must be at least drawdown_reduce_bps ({self.drawdown_reduce_bps})"
             raise refusal("drawdown_halt_bps", self.drawdown_halt_bps, allowed)
+        return self
+
+    @model_validator(mode="after")
+    def _table(self) -> Limits:
+        trigger, target = self.deleverage_trigger_bps, self.deleverage_target_bps
+        if 0 < trigger <= FULL_BPS:
+            raise refusal("deleverage_trigger_bps", trigger, "must be above 10000, a health factor of one")
+        if trigger and target <= trigger:
+            raise refusal("deleverage_target_bps", target, f"must be above deleverage_trigger_bps ({trigger})")
+        if self.min_health_bps and trigger > self.min_health_bps:
+            allowed = f"must be at most min_health_bps ({self.min_health_bps}), where a settlement may leave it"
+            raise refusal("deleverage_trigger_bps", trigger, allowed)
+        for field, needed in (("volatility_trip_bps", "volatility_window_hours"), ("depeg_bps", "depeg_minutes")):
+            if getattr(self, field) and not getattr(self, needed):
+                raise refusal(needed, 0, f"must be above 0 where {field} is")
         return self
 
 
@@ -315,6 +361,7 @@ class Mandate(Section):
             drawdown_halt_bps=limits.drawdown_halt_bps,
             entry_fee_bps=self.fees.entry_bps,
             exit_fee_bps=self.fees.exit_bps,
+            **{name: getattr(limits, name) for name in OPTIONAL_LIMITS},
         )
 
     @property

@@ -18,6 +18,13 @@ drawdown_reduce_bps             lower   the breaker trips sooner
 drawdown_halt_bps               lower   the breaker trips sooner
 entry_fee_bps, exit_fee_bps     higher  they shield holders from deposits against a lagging
                                         oracle; cheaper is looser
+loss_per_settlement_bps,        lower   0 is no limit, the loosest
+max_leverage_bps
+max_venues_bps                  lower   the same, where the list ends
+min_health_bps, min_buffer_bps, higher  0 is no limit
+cool_down_s
+the rest of the breaker's       equal   each stops the vault sooner or later; there is no tighter
+table, and of deleveraging
 =============================== ======= ==============================================
 
 (Changing a drawdown threshold *on-chain* waits for the delay in both directions; here
@@ -29,11 +36,17 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from offchain.errors import PlimsollError
-from offchain.mandate.limits import OracleFeed, VaultLimits
+from offchain.mandate.limits import TABLE_LIMITS, OracleFeed, VaultLimits
 from offchain.mandate.models import Mandate
 from offchain.mandate.universe import FULL_BPS
+from offchain.mandate.venues import MAX_LISTED
 
-_HIGHER_IS_TIGHTER = frozenset({"min_weights_bps", "entry_fee_bps", "exit_fee_bps"})
+_HIGHER_IS_TIGHTER = frozenset(
+    {"min_weights_bps", "entry_fee_bps", "exit_fee_bps", "min_health_bps", "min_buffer_bps", "cool_down_s"}
+)
+_ZERO_IS_LOOSEST = frozenset({"loss_per_settlement_bps", "max_leverage_bps"})
+_NONE = 2**16 - 1
+"""What a cap counts as that is not there."""
 
 
 class MandateParityError(PlimsollError):
@@ -90,6 +103,17 @@ def tighter_limits(mandate: Mandate, chain: VaultLimits) -> VaultLimits:
     file = mandate.vault_limits
     for field in fields(VaultLimits):
         file_value, chain_value = getattr(file, field.name), getattr(chain, field.name)
+        if field.name in TABLE_LIMITS:
+            if file_value != chain_value:
+                advice = "the breaker's table must be the file's; set either of them"
+                raise MandateParityError(f"limits.{field.name}", file_value, chain_value, advice)
+            continue
+        if field.name in _ZERO_IS_LOOSEST:
+            file_value, chain_value = file_value or _NONE, chain_value or _NONE
+        if field.name == "max_venues_bps":
+            file_value, chain_value = (
+                tuple(caps) + (_NONE,) * (MAX_LISTED - len(caps)) for caps in (file_value, chain_value)
+            )
         per_asset = isinstance(file_value, tuple)
         if per_asset and len(file_value) != len(chain_value):
             raise MandateParityError(
@@ -102,7 +126,9 @@ def tighter_limits(mandate: Mandate, chain: VaultLimits) -> VaultLimits:
         for index, (mine, theirs) in enumerate(pairs):
             looser = theirs < mine if field.name in _HIGHER_IS_TIGHTER else theirs > mine
             if looser:
-                name = f"{field.name}[{mandate.symbols[index]}]" if per_asset else field.name
+                of_asset = per_asset and field.name != "max_venues_bps"
+                place = f"[{mandate.symbols[index] if of_asset else index}]" if per_asset else ""
+                name = f"{field.name}{place}"
                 advice = "the chain is looser; tighten it on the vault, or loosen the file and accept it"
                 raise MandateParityError(f"limits.{name}", mine, theirs, advice)
     # Nothing on the chain is looser, so the tighter of the two is the chain's, field by field.

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import structlog
 
@@ -28,7 +28,11 @@ MANDATE_VIEWS = (
 )
 """What a snapshot asks of a vault and of its mandate, in this order."""
 
-_FEED_WORDS = 9
+_LIMIT_ARRAYS = {
+    field.name: index
+    for index, field in enumerate(fields(VaultLimits))
+    if field.name in ("min_weights_bps", "max_weights_bps", "max_venues_bps")
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +102,15 @@ class VaultAnswers:
         """The mandate in force."""
         try:
             body = expect(self.answers["limits()"], "limits()")[abi.WORD :]
-            minimums, maximums = (tuple(value for (value,) in abi.array(body, index)) for index in (0, 1))
-            return VaultLimits(minimums, maximums, *(abi.word(body, index) for index in range(2, 10)))
+            minimums, maximums, caps = (
+                tuple(value for (value,) in abi.array(body, index)) for index in _LIMIT_ARRAYS.values()
+            )
+            scalars = {
+                field.name: abi.word(body, index)
+                for index, field in enumerate(fields(VaultLimits))
+                if field.name not in _LIMIT_ARRAYS
+            }
+            return VaultLimits(min_weights_bps=minimums, max_weights_bps=maximums, max_venues_bps=caps, **scalars)
         except abi.DecodeError as error:
             raise self._nonsense("limits()", error) from None
 

@@ -32,6 +32,7 @@ class Roles:
     """Who holds which role of a new vault."""
 
     owner: str
+    """Schedules what the timelock, which owns the mandate, does after the delay."""
     curator: str
     guardian: str
     signers: tuple[str, ...]
@@ -55,7 +56,10 @@ class DeploymentPlan:
     """The contracts of one vault, in the order in which they must be created."""
 
     deployer: str
+    timelock: Creation
+    """Owner of the mandate; its proposer is the role that is called the owner."""
     oracle: Creation
+    alarms: Creation
     mandate: Creation
     venues: tuple[Creation, ...]
     extension: Creation
@@ -63,8 +67,8 @@ class DeploymentPlan:
 
     @property
     def creations(self) -> tuple[Creation, ...]:
-        """Oracle, mandate, venues, the vault's extension, vault."""
-        return (self.oracle, self.mandate, *self.venues, self.extension, self.vault)
+        """Timelock, oracle, alarms, mandate, venues, the vault's extension, vault."""
+        return (self.timelock, self.oracle, self.alarms, self.mandate, *self.venues, self.extension, self.vault)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,10 @@ class Deployment:
     mandate_file: str
     commit: str | None
     """Of the sources; `None` outside a git checkout."""
+    timelock: str = ZERO_ADDRESS
+    """Owner of the mandate when it was deployed."""
+    alarms: str = ZERO_ADDRESS
+    """The breaker's table."""
 
 
 def plan_deployment(
@@ -98,11 +106,18 @@ def plan_deployment(
     Parameters
     ----------
     creation_code
-        Hex creation code without arguments, by contract: ``PriceOracle``, ``Mandate``, ``VaultExtension``,
-        ``Vault`` and the venues that the mandate lists (`VENUE_CONTRACTS`).
+        Hex creation code of every contract that `DeploymentPlan.creations` names, without arguments.
     salt
         At most 32 bytes; another salt gives another vault of the same mandate and roles.
     """
+    timelock = _creation(
+        "Timelock",
+        creation_code,
+        deployer,
+        salt,
+        ["uint256", "address[]", "address[]", "address"],
+        (roles.delay, [roles.owner], [roles.owner], roles.guardian),
+    )
     feeds = [asset.oracle_feed.as_struct() for asset in mandate.ordered_assets]
     oracle = _creation(
         "PriceOracle",
@@ -115,22 +130,25 @@ def plan_deployment(
             [second.as_struct() for second in mandate.second_prices],
             list(mandate.addresses) if mandate.second_prices else [],
             (mandate.sequencer.feed, mandate.sequencer.grace),
-            roles.owner if mandate.oracle.replaceable else ZERO_ADDRESS,
+            timelock.address if mandate.oracle.replaceable else ZERO_ADDRESS,
         ),
     )
+    # One for all: it keeps what it knows by mandate.
+    alarms = _creation("Alarms", creation_code, deployer, b"", [], ())
     policy = _creation(
         "Mandate",
         creation_code,
         deployer,
         salt,
-        [LIMITS_TYPE, "address", "address", "address", "address[]", "uint256"],
+        [LIMITS_TYPE, "address", "address", "address", "address[]", "uint256", "address"],
         (
             mandate.vault_limits.as_struct(),
-            roles.owner,
+            timelock.address,
             roles.curator,
             roles.guardian,
             list(roles.signers),
             roles.delay,
+            alarms.address,
         ),
     )
     tokens = [asset.address for asset in mandate.ordered_assets]
@@ -157,7 +175,7 @@ def plan_deployment(
         ["string", "string", *parts_types, "address"],
         (mandate.name, mandate.symbol, *parts, extension.address),
     )
-    return DeploymentPlan(deployer, oracle, policy, venues, extension, vault)
+    return DeploymentPlan(deployer, timelock, oracle, alarms, policy, venues, extension, vault)
 
 
 VENUE_CONTRACTS: Final = {AaveV3Venue: "AaveV3", BalancerV2Venue: "BalancerV2"}
@@ -177,7 +195,7 @@ def _venue(mandate: Mandate, venue: ListedVenue, tokens: list[str]) -> tuple[lis
 
 FEEDS_TYPE: Final = "(uint256,address,uint256,uint256,uint256,uint256,address,address,uint256)[]"
 SECONDS_TYPE: Final = "(address,uint256,uint256,uint256,uint256,uint256)[]"
-LIMITS_TYPE: Final = "(uint256[],uint256[],uint256,uint256,uint256,uint256,uint256,uint256,uint256,uint256)"
+LIMITS_TYPE: Final = "(uint256[],uint256[]," + "uint256," * 14 + "uint256[]" + ",uint256" * 11 + ")"
 
 
 def _creation(

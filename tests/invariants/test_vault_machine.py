@@ -314,7 +314,7 @@ class VaultMachine(RuleBasedStateMachine):
         may += ["loosen"] * (self.world.limits() != self.original)
         kind = data.draw(st.sampled_from(may))
         if kind == "stop":
-            self.mandate.guardian_trip(state, sender=data.draw(st.sampled_from(["guardian", "curator", "owner"])))
+            self.mandate.guardian_trip(state, sender=data.draw(st.sampled_from(["guardian", "curator"])))
             self.state = state
         elif kind == "cancel":
             self.vault.cancel(self.nonce, sender=data.draw(st.sampled_from(["optimizer", "curator", "guardian"])))
@@ -328,8 +328,7 @@ class VaultMachine(RuleBasedStateMachine):
             self.mandate.set_limits(limits, sender="curator")
             self._record_rates(limits)
         else:
-            self.world.schedule("set_limits", ("bytes32",), (self.mandate.hash_limits(self.original),))
-            self.mandate.set_limits(self.original, sender="owner")
+            self.world.loosen(self.original)
             self._record_rates(self.original)
             if self.reporting:
                 self._report_all()
@@ -391,9 +390,9 @@ class VaultMachine(RuleBasedStateMachine):
     def _resume(self) -> None:
         seen = self.state, self.mandate.breaker_reason()
         event(f"resume from {seen}")
-        self.world.schedule("resume", ("uint256", "uint256"), seen)
+        resume = self.world.schedule(self.mandate.resume, *seen, self.mandate.tripped_at())
         self._report_all()
-        self.mandate.resume(*seen, sender="owner")
+        resume()
         self.state, self.peak = ACTIVE, self.vault.value_per_share()
         assert self.mandate.peak() == self.peak
 

@@ -18,7 +18,7 @@ from typing import Any
 
 PROJECT = Path(__file__).parents[2]
 CONTRACTS = PROJECT / "contracts"
-DEPLOYABLE = ("Vault", "VaultExtension", "Mandate", "PriceOracle", "AaveV3", "BalancerV2")
+DEPLOYABLE = ("Vault", "VaultExtension", "Mandate", "PriceOracle", "Alarms", "Timelock", "AaveV3", "BalancerV2")
 ACTORS = Path(__file__).parent / "vyper"
 
 

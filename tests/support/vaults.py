@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eth_abi.abi import encode
 from eth_account import Account
 from web3 import HTTPProvider, Web3
 from web3.contract import Contract
@@ -123,8 +122,3 @@ def deploy_vault(
         for creation in (plan.vault, plan.mandate, plan.oracle)
     )
     return DeployedVault(web3, file, mandate, vault, policy, oracle)
-
-
-def scheduled_id(name: str, types: list[str], values: list[Any]) -> bytes:
-    """The id of a loosening action: keccak256(abi_encode(name, arguments))."""
-    return Web3.keccak(encode(["string", *types], [name, *values]))

@@ -16,7 +16,7 @@ Indices are those of the vault's assets; where an asset is asked for, its symbol
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
@@ -30,13 +30,14 @@ from offchain.route.leg import Venue
 from offchain.sandbox import addresses
 from offchain.sandbox.arbitrage import INVENTORY, Band, band
 from offchain.sandbox.compiler import sandbox_artifact
+from offchain.sandbox.contract import constructor_arguments
 from offchain.sandbox.prices import FEED_RULES, PRICES, STAKED_RATIO
 from offchain.sandbox.uniswap import POOLS, Pool
 from offchain.settle.deployment import DeploymentPlan, Roles, plan_deployment
 from offchain.settle.development import development_key, sandbox_deployer
 from tests.support.contracts import DEPLOYABLE, compiled
-from tests.support.evm import Contract, Evm, address_of
-from tests.support.vaults import BLUE_CHIP, default_roles, scheduled_id
+from tests.support.evm import Contract, Evm, Method, address_of
+from tests.support.vaults import BLUE_CHIP, default_roles
 
 ONE = 10**18
 BPS = 10**14
@@ -109,6 +110,24 @@ class Limits(NamedTuple):
     drawdown_halt_bps: int
     entry_fee_bps: int
     exit_fee_bps: int
+    loss_per_settlement_bps: int = 0
+    max_leverage_bps: int = 0
+    min_health_bps: int = 0
+    min_buffer_bps: int = 0
+    cool_down_s: int = 0
+    peak_window_hours: int = 0
+    max_venues_bps: tuple[int, ...] = ()
+    deleverage_trigger_bps: int = 0
+    deleverage_target_bps: int = 0
+    deleverage_discount_bps: int = 0
+    volatility_trip_bps: int = 0
+    volatility_window_hours: int = 0
+    oracle_dead_minutes: int = 0
+    sources_apart_minutes: int = 0
+    depeg_bps: int = 0
+    depeg_minutes: int = 0
+    heartbeat_minutes: int = 0
+    frozen_trips: int = 0
 
 
 class Book(NamedTuple):
@@ -155,6 +174,32 @@ def deploy_plan(evm: Evm, plan: DeploymentPlan, sender: str = "owner") -> tuple[
     return vault, mandate, oracle
 
 
+def deploy_timelock(evm: Evm, delay: int, proposer: str = "owner") -> Contract:
+    """An owner for a mandate, proposing and executing for a role; the guardian cancels."""
+    arguments = [delay, [address_of(proposer)], [address_of(proposer)], address_of("guardian")]
+    return deploy_product(evm, "Timelock", arguments)
+
+
+def deploy_product(evm: Evm, name: str, arguments: Sequence[Any] = ()) -> Contract:
+    """Create one of the product's contracts."""
+    abi = product_abi(name)
+    encoded = constructor_arguments(abi, list(arguments)) if arguments else b""
+    return Contract(evm, evm.deploy(bytes.fromhex(compiled(name).bytecode.removeprefix("0x")) + encoded), abi)
+
+
+def scheduled(
+    timelock: Contract, action: Method, *arguments: Any, wait: bool = True, proposer: str = "owner"
+) -> Callable[[], None]:
+    """Schedule a call of the timelock's and wait its delay; what is returned executes it."""
+    evm, delay = timelock.evm, timelock.get_minimum_delay()
+    # Another salt each block, so that the same may be done again.
+    operation = (action.contract.address, 0, action.encode(*arguments), ZERO_HASH, evm.number.to_bytes(32, "big"))
+    timelock.schedule(*operation, delay, sender=proposer)
+    if wait:
+        evm.mine(delay)
+    return lambda: timelock.execute(*operation, sender=proposer)
+
+
 @dataclass(slots=True, repr=False)
 class World:
     """One vault and everything around it."""
@@ -164,6 +209,9 @@ class World:
     vault: Contract
     mandate: Contract
     oracle: Contract
+    timelock: Contract
+    """Owner of the mandate; the role called owner proposes and executes."""
+    alarms: Contract
     tokens: tuple[Contract, ...]
     """The vault's assets in order."""
     maker: Contract
@@ -180,7 +228,9 @@ class World:
         plan = plan_deployment(file, roles or default_roles(), creation_code, sandbox_deployer(), salt)
         vault, mandate, oracle = deploy_plan(evm, plan)
         tokens = tuple(Contract(evm, asset.address, ERC20_ABI) for asset in file.ordered_assets)
-        world = cls(evm, file, vault, mandate, oracle, tokens, Contract(evm, "", ()))
+        timelock = Contract(evm, plan.timelock.address, product_abi("Timelock"))
+        alarms = Contract(evm, plan.alarms.address, product_abi("Alarms"))
+        world = cls(evm, file, vault, mandate, oracle, timelock, alarms, tokens, Contract(evm, "", ()))
         world.maker = world.deploy_maker("market", {symbol: INVENTORY[symbol] for symbol in INVENTORY})
         return world
 
@@ -235,16 +285,18 @@ class World:
 
     # ------------------------------------------------------------------ roles
 
-    def schedule_id(self, name: str, types: Sequence[str] = (), values: Sequence[Any] = ()) -> bytes:
-        """Id of a loosening action: keccak256(abi_encode(name, arguments))."""
-        plain = [address_of(value) if kind == "address" else value for kind, value in zip(types, values, strict=True)]
-        return scheduled_id(name, list(types), plain)
+    def schedule(self, action: Method, *arguments: Any, wait: bool = True) -> Callable[[], None]:
+        """Schedule what the mandate's owner shall do and wait the delay; what is returned does it."""
+        return scheduled(self.timelock, action, *arguments, wait=wait)
 
-    def schedule(self, name: str, types: Sequence[str] = (), values: Sequence[Any] = (), wait: bool = True) -> None:
-        """The owner schedules a loosening action and waits its delay."""
-        self.mandate.schedule(self.schedule_id(name, types, values), sender="owner")
-        if wait:
-            self.evm.mine(self.mandate.delay())
+    def owner_does(self, action: Method, *arguments: Any) -> None:
+        """Schedule it, wait the delay and do it."""
+        self.schedule(action, *arguments)()
+
+    def loosen(self, limits: Limits) -> None:
+        """The owner approves limits after the delay, and the curator sets them."""
+        self.owner_does(self.mandate.approve_limits, self.mandate.hash_limits(limits))
+        self.mandate.set_limits(limits, sender="curator")
 
     def limits(self, **changes: Any) -> Limits:
         """The limits in force, with changes."""

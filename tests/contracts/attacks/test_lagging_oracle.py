@@ -129,10 +129,7 @@ def test_deposit_then_redeem_at_the_same_prices(vault: World) -> None:
 def test_the_fees_are_what_stands_in_the_way(record_property: Any) -> None:
     """Without them it pays: the attack is real."""
     world = vault_at(WORST)
-    world.schedule(
-        "set_limits", ("bytes32",), (world.mandate.hash_limits(world.limits(entry_fee_bps=0, exit_fee_bps=0)),)
-    )
-    world.mandate.set_limits(world.limits(entry_fee_bps=0, exit_fee_bps=0), sender="owner")
+    world.loosen(world.limits(entry_fee_bps=0, exit_fee_bps=0))
     world.refresh_feeds()
     world.deposit("attacker", usdc(1_000_000))
     before = world.balances("attacker")

@@ -124,8 +124,7 @@ def test_an_order_for_limits_that_came_back(invested: World) -> None:
     with reverts("orders: wrong mandate"):
         invested.vault.settle(order, "optimizer", signature, sender="attacker")
     invested.vault.cancel(order.nonce, sender="curator")
-    invested.schedule("set_limits", ("bytes32",), (invested.mandate.hash_limits(old),))
-    invested.mandate.set_limits(old, sender="owner")
+    invested.loosen(old)
     with reverts("orders: wrong nonce"):
         invested.vault.settle(order, "optimizer", signature, sender="attacker")
 

@@ -9,11 +9,9 @@ from typing import Any
 
 import pytest
 
-from offchain.sandbox.contract import constructor_arguments
 from offchain.settle.development import development_address
-from tests.support.contracts import compiled
 from tests.support.evm import Contract, Evm
-from tests.support.world import DAY, ONE, Limits, book, product_abi
+from tests.support.world import DAY, ONE, Limits, book, deploy_product, deploy_timelock
 
 DELAY = 2 * DAY
 VAULT = "keeper"
@@ -65,10 +63,11 @@ def deploy_judge(evm: Evm, limits: Limits) -> Judge:
 
 
 def deploy_mandate(evm: Evm, limits: Limits, owner: str = "", delay: int = DELAY) -> Contract:
-    roles = [owner or development_address("owner"), *map(development_address, ("curator", "guardian"))]
-    abi = product_abi("Mandate")
-    arguments = constructor_arguments(abi, [limits, *roles, [development_address("optimizer")], delay])
-    return Contract(evm, evm.deploy(bytes.fromhex(compiled("Mandate").bytecode.removeprefix("0x")) + arguments), abi)
+    """A mandate of the owner's timelock, or of another owner, without a vault."""
+    owner = owner or deploy_timelock(evm, delay).address
+    roles = [owner, *map(development_address, ("curator", "guardian"))]
+    alarms = deploy_product(evm, "Alarms")
+    return deploy_product(evm, "Mandate", [limits, *roles, [development_address("optimizer")], delay, alarms.address])
 
 
 @pytest.fixture(scope="session")

@@ -36,7 +36,9 @@ def test_a_mandate_bound_by_a_front_runner_gets_no_vault(world: World) -> None:
     """All he can do is make the deployer choose another salt: no vault ever listens to his mandate."""
     code = {name: compiled(name).bytecode for name in DEPLOYABLE}
     plan = plan_deployment(blue_chip(), default_roles(), code, sandbox_deployer(), salt=b"another")
-    for creation in (plan.oracle, plan.mandate):
+    for creation in plan.creations[:-1]:
+        if world.evm.code(creation.address):
+            continue
         world.evm.call(address_of("owner"), plan.deployer, bytes.fromhex(creation.transaction_data[2:]))
     mandate = world.mandate.__class__(world.evm, plan.mandate.address, world.mandate.abi)
     mandate.bind(5, sender="attacker")
@@ -52,7 +54,7 @@ def test_creating_a_vault_for_its_deployer_changes_nothing(world: World) -> None
     plan = plan_deployment(blue_chip(), default_roles(), code, sandbox_deployer(), salt=b"third")
     vault, mandate, _ = deploy_plan(world.evm, plan, sender="attacker")
     assert mandate.vault() == vault.address
-    assert mandate.owner() == development_address("owner")
+    assert mandate.owner() == plan.timelock.address
 
 
 @pytest.mark.parametrize("role", ["owner", "curator", "optimizer", "attacker"])

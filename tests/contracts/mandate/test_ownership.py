@@ -1,54 +1,76 @@
 # SPDX-License-Identifier: Apache-2.0
-"""transfer_ownership, accept_ownership: two steps, the second by who will own."""
+"""transfer_ownership, accept_ownership: two steps, the second by who will own, which must be a timelock."""
 
 from __future__ import annotations
 
 import pytest
 
-from offchain.settle.development import development_address
-from tests.support.evm import reverts
-from tests.support.world import World
+from tests.contracts.mandate.conftest import DELAY
+from tests.support.evm import Contract, reverts
+from tests.support.world import World, deploy_timelock, scheduled
 
 
-def test_two_steps(world: World) -> None:
-    world.mandate.transfer_ownership("bob", sender="owner")
-    assert world.mandate.owner() == development_address("owner")
-    assert world.mandate.pending_owner() == development_address("bob")
-    world.mandate.accept_ownership(sender="bob")
-    assert world.mandate.owner() == development_address("bob")
+@pytest.fixture
+def heir(world: World) -> Contract:
+    """Another timelock of the same delay, for bob."""
+    return deploy_timelock(world.evm, DELAY, "bob")
 
 
-@pytest.mark.parametrize("role", ["curator", "guardian", "attacker"])
+def test_two_steps(world: World, heir: Contract) -> None:
+    world.owner_does(world.mandate.transfer_ownership, heir.address)
+    assert world.mandate.owner() == world.timelock.address
+    assert world.mandate.pending_owner() == heir.address
+    scheduled(heir, world.mandate.accept_ownership, proposer="bob")()
+    assert world.mandate.owner() == heir.address
+
+
+@pytest.mark.parametrize("role", ["owner", "curator", "guardian", "attacker"])
 def test_only_the_owner_offers(world: World, role: str) -> None:
     with reverts("ownable: caller is not the owner"):
         world.mandate.transfer_ownership(role, sender=role)
 
 
-@pytest.mark.parametrize("role", ["owner", "attacker"])
-def test_only_who_was_offered_accepts(world: World, role: str) -> None:
-    world.mandate.transfer_ownership("bob", sender="owner")
+def test_only_who_was_offered_accepts(world: World, heir: Contract) -> None:
+    accept = scheduled(heir, world.mandate.accept_ownership, proposer="bob")
     with reverts("ownable_2step: caller is not the new owner"):
-        world.mandate.accept_ownership(sender=role)
+        accept()
 
 
-def test_an_offer_can_be_replaced(world: World) -> None:
-    world.mandate.transfer_ownership("bob", sender="owner")
-    world.mandate.transfer_ownership("carol", sender="owner")
-    with reverts("ownable_2step: caller is not the new owner"):
+def test_an_account_cannot_own(world: World) -> None:
+    """It would act at once, and the delay would be nobody's."""
+    world.owner_does(world.mandate.transfer_ownership, "bob")
+    with reverts("roles: owner is not a timelock"):
         world.mandate.accept_ownership(sender="bob")
 
 
-def test_the_old_owner_keeps_nothing(world: World) -> None:
-    world.mandate.transfer_ownership("bob", sender="owner")
-    world.mandate.accept_ownership(sender="bob")
-    for call in (
-        lambda: world.mandate.schedule(b"\1" * 32, sender="owner"),
-        lambda: world.mandate.guardian_trip(1, sender="owner"),
-        lambda: world.vault.cancel(0, sender="owner"),
-        lambda: world.mandate.set_limits(world.limits(), sender="owner"),
+def test_a_quicker_timelock_cannot_own(world: World) -> None:
+    quick = deploy_timelock(world.evm, DELAY - 1, "bob")
+    world.owner_does(world.mandate.transfer_ownership, quick.address)
+    accept = scheduled(quick, world.mandate.accept_ownership, proposer="bob")
+    with reverts("roles: owner acts too soon"):
+        accept()
+
+
+def test_an_offer_can_be_replaced(world: World, heir: Contract) -> None:
+    world.owner_does(world.mandate.transfer_ownership, heir.address)
+    world.owner_does(world.mandate.transfer_ownership, "carol")
+    accept = scheduled(heir, world.mandate.accept_ownership, proposer="bob")
+    with reverts("ownable_2step: caller is not the new owner"):
+        accept()
+
+
+def test_the_old_owner_keeps_nothing(world: World, heir: Contract) -> None:
+    world.owner_does(world.mandate.transfer_ownership, heir.address)
+    scheduled(heir, world.mandate.accept_ownership, proposer="bob")()
+    for action, arguments in (
+        (world.mandate.add_signer, ("attacker",)),
+        (world.mandate.guardian_trip, (1,)),
+        (world.mandate.approve_limits, (b"\1" * 32,)),
+        (world.vault.cancel, (0,)),
     ):
+        act = world.schedule(action, *arguments)
         with reverts():
-            call()
+            act()
 
 
 @pytest.mark.parametrize("name", ["renounce_ownership", "_transfer_ownership"])

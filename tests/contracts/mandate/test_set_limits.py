@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""set_limits, limits, mandate_hash, hash_limits: tighten at once, loosen after the delay."""
+"""set_limits, approve_limits, limits, mandate_hash, hash_limits: tighten at once, loosen when the owner approved."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from offchain.mandate import TABLE_LIMITS
 from offchain.settle.development import development_address
 from tests.contracts.mandate.conftest import deploy_judge, deploy_mandate, loose_limits
 from tests.support.evm import Evm, attempt, reverts
@@ -16,6 +17,7 @@ from tests.support.world import DAY, Limits, World
 
 BUDGETS = ("loss_capacity_bps", "loss_refill_bps_per_day", "turnover_capacity_bps", "turnover_refill_bps_per_day")
 BOTH_WAYS = ("drawdown_reduce_bps", "drawdown_halt_bps", "entry_fee_bps", "exit_fee_bps")
+TABLE = TABLE_LIMITS
 
 
 def moved(limits: Limits, field: str, by: int) -> Limits:
@@ -26,76 +28,134 @@ def moved(limits: Limits, field: str, by: int) -> Limits:
     return limits._replace(**{field: value + by})
 
 
+FULL = {"loss_per_settlement_bps": 50, "max_leverage_bps": 20_000, "min_health_bps": 15_000, "min_buffer_bps": 100,
+        "cool_down_s": 60, "peak_window_hours": 24, "max_venues_bps": (5000, 6000), "deleverage_trigger_bps": 12_000,
+        "deleverage_target_bps": 15_000, "deleverage_discount_bps": 100, "volatility_trip_bps": 9000,
+        "volatility_window_hours": 24, "oracle_dead_minutes": 60, "sources_apart_minutes": 30, "depeg_bps": 200,
+        "depeg_minutes": 30, "heartbeat_minutes": 600, "frozen_trips": 1}  # fmt: skip
+"""Every optional rule switched on."""
 TIGHTER = [(field, -1) for field in (*BUDGETS, "max_weights_bps")] + [("min_weights_bps", 1)]
 LOOSER = [(field, -by) for field, by in TIGHTER] + [(field, by) for field in BOTH_WAYS for by in (1, -1)]
 
 
-@pytest.mark.parametrize("role", ["curator", "owner"])
 @pytest.mark.parametrize(("field", "by"), TIGHTER)
-def test_tightening_acts_at_once(world: World, role: str, field: str, by: int) -> None:
+def test_tightening_acts_at_once(world: World, field: str, by: int) -> None:
     new = moved(world.limits(), field, by)
-    world.mandate.set_limits(new, sender=role)
+    world.mandate.set_limits(new, sender="curator")
     assert world.limits() == new
     assert world.mandate.event("LimitsSet") == {
         "mandate_hash": world.mandate.mandate_hash(),
         "limits": new,
-        "caller": development_address(role),
+        "caller": development_address("curator"),
     }
+
+
+NOT_APPROVED = "limits: looser and not approved"
 
 
 @pytest.mark.parametrize(("field", "by"), LOOSER)
 def test_loosening_is_not_the_curators(world: World, field: str, by: int) -> None:
     """Thresholds and fees count as loosening both ways: lower ones let somebody stop the vault, higher ones let it sink."""
-    with reverts("ownable: caller is not the owner"):
+    with reverts(NOT_APPROVED):
         world.mandate.set_limits(moved(world.limits(), field, by), sender="curator")
 
 
 @pytest.mark.parametrize(("field", "by"), LOOSER)
 def test_loosening_waits_for_the_delay(world: World, field: str, by: int) -> None:
     new = moved(world.limits(), field, by)
-    with reverts("roles: not scheduled"):
-        world.mandate.set_limits(new, sender="owner")
-    world.schedule("set_limits", ("bytes32",), (world.mandate.hash_limits(new),), wait=False)
+    approve = world.schedule(world.mandate.approve_limits, world.mandate.hash_limits(new), wait=False)
     world.evm.mine(2 * DAY - 1)
-    with reverts("roles: not ready"):
-        world.mandate.set_limits(new, sender="owner")
+    with reverts("timelock_controller: operation is not ready"):
+        approve()
     world.evm.mine(1)
-    world.mandate.set_limits(new, sender="owner")
+    approve()
+    assert world.mandate.event("LimitsApproved") == {"mandate_hash": world.mandate.hash_limits(new)}
+    world.mandate.set_limits(new, sender="attacker")
     assert world.limits() == new
 
 
 def test_one_looser_limit_makes_the_whole_change_loosening(world: World) -> None:
     new = moved(moved(world.limits(), "loss_capacity_bps", -50), "loss_refill_bps_per_day", 1)
-    with reverts("ownable: caller is not the owner"):
+    with reverts(NOT_APPROVED):
         world.mandate.set_limits(new, sender="curator")
 
 
-@pytest.mark.parametrize("role", ["guardian", "optimizer", "keeper", "attacker"])
+@pytest.mark.parametrize("role", ["owner", "guardian", "optimizer", "keeper", "attacker"])
 def test_nobody_else(world: World, role: str) -> None:
     with reverts("roles: not owner or curator"):
         world.mandate.set_limits(moved(world.limits(), "loss_capacity_bps", -1), sender=role)
 
 
-def test_a_schedule_serves_its_very_limits(world: World) -> None:
-    world.schedule("set_limits", ("bytes32",), (world.mandate.hash_limits(moved(world.limits(), "exit_fee_bps", 1)),))
-    with reverts("roles: not scheduled"):
-        world.mandate.set_limits(moved(world.limits(), "exit_fee_bps", 2), sender="owner")
+@pytest.mark.parametrize("role", ["owner", "curator", "guardian", "attacker"])
+def test_only_the_owner_that_waited_approves(world: World, role: str) -> None:
+    with reverts("ownable: caller is not the owner"):
+        world.mandate.approve_limits(b"\1" * 32, sender=role)
 
 
-def test_a_schedule_serves_once(world: World) -> None:
+def test_an_approval_serves_its_very_limits(world: World) -> None:
+    world.owner_does(world.mandate.approve_limits, world.mandate.hash_limits(moved(world.limits(), "exit_fee_bps", 1)))
+    with reverts(NOT_APPROVED):
+        world.mandate.set_limits(moved(world.limits(), "exit_fee_bps", 2), sender="curator")
+
+
+def test_an_approval_serves_once(world: World) -> None:
     old, new = world.limits(), moved(world.limits(), "loss_capacity_bps", 1)
-    world.schedule("set_limits", ("bytes32",), (world.mandate.hash_limits(new),))
-    world.mandate.set_limits(new, sender="owner")
+    world.loosen(new)
     world.mandate.set_limits(old, sender="curator")
-    with reverts("roles: not scheduled"):
-        world.mandate.set_limits(new, sender="owner")
+    with reverts(NOT_APPROVED):
+        world.mandate.set_limits(new, sender="curator")
 
 
-def test_tightening_uses_up_no_schedule(world: World) -> None:
-    new = moved(world.limits(), "loss_capacity_bps", -1)
-    world.schedule("set_limits", ("bytes32",), (world.mandate.hash_limits(new),))
-    world.mandate.set_limits(new, sender="owner")
-    assert world.mandate.ready_at(world.schedule_id("set_limits", ("bytes32",), (world.mandate.hash_limits(new),))) > 0
+def test_an_approval_can_be_withdrawn(world: World) -> None:
+    new = moved(world.limits(), "loss_capacity_bps", 1)
+    world.owner_does(world.mandate.approve_limits, world.mandate.hash_limits(new))
+    world.owner_does(world.mandate.approve_limits, bytes(32))
+    with reverts(NOT_APPROVED):
+        world.mandate.set_limits(new, sender="curator")
+
+
+OPTIONAL_TIGHTER: list[tuple[str, Any]] = [
+    ("loss_per_settlement_bps", 49), ("max_leverage_bps", 19_999), ("min_health_bps", 15_001),
+    ("min_buffer_bps", 101), ("cool_down_s", 61), ("max_venues_bps", (5000, 5999)),
+    ("max_venues_bps", (0, 6000)), ("max_venues_bps", (5000, 6000, 7000)),
+]  # fmt: skip
+OPTIONAL_LOOSER: list[tuple[str, Any]] = [
+    ("loss_per_settlement_bps", 51), ("loss_per_settlement_bps", 0), ("max_leverage_bps", 20_001),
+    ("max_leverage_bps", 0), ("min_health_bps", 14_999), ("min_buffer_bps", 0), ("cool_down_s", 59),
+    ("max_venues_bps", (5001, 6000)), ("max_venues_bps", (5000,)), ("max_venues_bps", ()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("field", "value"), OPTIONAL_TIGHTER)
+def test_optional_limits_tighten_at_once(evm: Evm, field: str, value: Any) -> None:
+    judge = deploy_judge(evm, loose_limits(**FULL))
+    judge.mandate.set_limits(loose_limits(**(FULL | {field: value})), sender="curator")
+    assert Limits(*judge.mandate.limits()) == loose_limits(**(FULL | {field: value}))
+
+
+@pytest.mark.parametrize(("field", "value"), OPTIONAL_LOOSER)
+def test_optional_limits_loosen_with_approval_only(evm: Evm, field: str, value: Any) -> None:
+    judge = deploy_judge(evm, loose_limits(**FULL))
+    with reverts(NOT_APPROVED):
+        judge.mandate.set_limits(loose_limits(**(FULL | {field: value})), sender="curator")
+
+
+@pytest.mark.parametrize("field", [name for name in TABLE if name != "frozen_trips"])
+@pytest.mark.parametrize("by", [1, -1])
+def test_a_change_of_the_table_is_loosening_both_ways(evm: Evm, field: str, by: int) -> None:
+    judge = deploy_judge(evm, loose_limits(**FULL))
+    with reverts(NOT_APPROVED):
+        judge.mandate.set_limits(loose_limits(**(FULL | {field: FULL[field] + by})), sender="curator")
+
+
+def test_every_optional_limit_survives_its_packing_and_counts_in_the_hash(evm: Evm) -> None:
+    mandate = deploy_mandate(evm, loose_limits(**FULL))
+    assert Limits(*mandate.limits()) == loose_limits(**FULL)
+    hashes = {mandate.hash_limits(loose_limits(**FULL))}
+    for field, value in FULL.items():
+        changed = (*value, 1) if isinstance(value, tuple) else 0 if field == "frozen_trips" else value + 1
+        hashes.add(mandate.hash_limits(loose_limits(**(FULL | {field: changed}))))
+    assert len(hashes) == len(FULL) + 1
 
 
 def test_two_tightenings_never_make_a_loosening(world: World) -> None:
@@ -104,7 +164,7 @@ def test_two_tightenings_never_make_a_loosening(world: World) -> None:
     for field, by in TIGHTER:
         with world.evm.rolled_back():
             world.mandate.set_limits(moved(old, field, by), sender="curator")
-            with reverts("ownable: caller is not the owner"):
+            with reverts(NOT_APPROVED):
                 world.mandate.set_limits(old, sender="curator")
 
 
@@ -190,6 +250,21 @@ IMPOSSIBLE: list[tuple[dict[str, Any], str]] = [
     ({"entry_fee_bps": 501}, "limits: fee"),
     ({"exit_fee_bps": 501}, "limits: fee"),
     ({"loss_capacity_bps": 2**256 - 1}, "limits: loss capacity"),
+    ({"loss_per_settlement_bps": 65_536}, "limits: past 16 bits"),
+    ({"heartbeat_minutes": 65_536}, "limits: past 16 bits"),
+    ({"max_leverage_bps": 9999}, "limits: leverage below one"),
+    ({"max_leverage_bps": 20_000, "max_weights_bps": (10_000, 20_001)}, "limits: weight above one"),
+    ({"min_buffer_bps": 5000, "max_weights_bps": (4999, 10_000)}, "limits: buffer above the base asset's weight"),
+    ({"max_venues_bps": (65_535,)}, "limits: venue"),
+    ({"deleverage_trigger_bps": 10_000, "deleverage_target_bps": 20_000}, "limits: deleverage"),
+    ({"deleverage_trigger_bps": 12_000, "deleverage_target_bps": 12_000}, "limits: deleverage"),
+    (
+        {"deleverage_trigger_bps": 12_000, "deleverage_target_bps": 13_000, "deleverage_discount_bps": 2001},
+        "limits: deleverage",
+    ),
+    ({"volatility_trip_bps": 1}, "limits: volatility"),
+    ({"depeg_bps": 1}, "limits: depeg"),
+    ({"frozen_trips": 2}, "limits: frozen"),
 ]
 
 

@@ -135,9 +135,9 @@ def test_a_vault_without_shares_starts_its_peak_anew(invested: World) -> None:
 # ---------------------------------------------------------------- guardian_trip
 
 
-@pytest.mark.parametrize("role", ["guardian", "curator", "owner"])
+@pytest.mark.parametrize("role", ["guardian", "curator"])
 @pytest.mark.parametrize("state", [REDUCE_ONLY, HALTED])
-def test_guardian_curator_and_owner_raise_it(invested: World, role: str, state: int) -> None:
+def test_guardian_and_curator_raise_it(invested: World, role: str, state: int) -> None:
     invested.mandate.guardian_trip(state, sender=role)
     assert (invested.mandate.breaker_state(), invested.mandate.breaker_reason()) == (state, GUARDIAN)
     assert invested.mandate.event("Tripped") == {
@@ -149,7 +149,7 @@ def test_guardian_curator_and_owner_raise_it(invested: World, role: str, state: 
     }
 
 
-@pytest.mark.parametrize("role", ["optimizer", "keeper", "alice", "attacker"])
+@pytest.mark.parametrize("role", ["owner", "optimizer", "keeper", "alice", "attacker"])
 def test_nobody_else_raises_it_without_a_condition(invested: World, role: str) -> None:
     with reverts("roles: not owner, curator or guardian"):
         invested.mandate.guardian_trip(HALTED, sender=role)

@@ -10,8 +10,8 @@ from tests.support.evm import reverts
 from tests.support.world import World
 
 
-@pytest.mark.parametrize("role", ["optimizer", "owner", "curator", "guardian"])
-def test_signer_owner_curator_and_guardian(invested: World, role: str) -> None:
+@pytest.mark.parametrize("role", ["optimizer", "curator", "guardian"])
+def test_signer_curator_and_guardian(invested: World, role: str) -> None:
     order = invested.order([invested.leg("WETH", "USDC", 10**18, 500)])
     invested.vault.cancel(1, sender=role)
     assert invested.vault.event("Cancelled") == {"nonce": 1, "caller": development_address(role)}

@@ -323,8 +323,7 @@ def test_a_settlement_moves_the_peak(invested: World) -> None:
 def wallet(invested: World):  # type: ignore[no-untyped-def]
     """A contract wallet of the optimizer's, authorised after the delay."""
     wallet = actor(invested.evm, "Wallet", development_address("optimizer"))
-    invested.schedule("add_signer", ("address",), (wallet.address,))
-    invested.mandate.add_signer(wallet, sender="owner")
+    invested.owner_does(invested.mandate.add_signer, wallet.address)
     invested.refresh_feeds()
     return wallet
 

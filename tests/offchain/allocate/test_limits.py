@@ -23,7 +23,7 @@ from offchain.market.snapshot import BreakerState, VaultLimits
 
 def _limits(low: tuple[int, ...], high: tuple[int, ...], **more: int) -> VaultLimits:
     fields = dict.fromkeys(VaultLimits.__dataclass_fields__, 100) | more
-    return VaultLimits(**(fields | {"min_weights_bps": low, "max_weights_bps": high}))
+    return VaultLimits(**(fields | {"min_weights_bps": low, "max_weights_bps": high, "max_venues_bps": ()}))
 
 
 THREE = _limits((1000, 2000, 0), (5000, 6000, 3000))
@@ -150,7 +150,9 @@ def test_budgets_bind_at_their_last_unit(vaults: Any) -> None:
 
 def test_tighter_takes_the_tighter_of_each() -> None:
     other = _limits((500, 3000, 0), (6000, 5000, 2000), loss_capacity_bps=50, turnover_capacity_bps=400)
-    both = tighter(THREE, other)
+    other = replace(other, loss_per_settlement_bps=0, max_venues_bps=(10, 20), min_buffer_bps=200)
+    both = tighter(replace(THREE, max_venues_bps=(30,)), other)
+    assert (both.loss_per_settlement_bps, both.max_venues_bps, both.min_buffer_bps) == (100, (10, 20), 200)
     assert both.min_weights_bps == (1000, 3000, 0)
     assert both.max_weights_bps == (5000, 5000, 2000)
     assert (both.loss_capacity_bps, both.turnover_capacity_bps) == (50, 100)

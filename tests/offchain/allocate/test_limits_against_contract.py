@@ -10,11 +10,9 @@ import pytest
 
 from offchain.allocate.limits import refusals
 from offchain.market.snapshot import AssetState, BreakerState, VaultLimits
-from offchain.sandbox.contract import constructor_arguments
 from offchain.settle.development import development_address
-from tests.support.contracts import compiled
 from tests.support.evm import Contract, Evm, attempt
-from tests.support.world import book, product_abi
+from tests.support.world import book, deploy_product, deploy_timelock
 
 ONE = 10**18
 VAULT = "keeper"
@@ -39,11 +37,10 @@ def _random_limits(random: Random, count: int) -> VaultLimits:
 
 
 def _deploy(evm: Evm, limits: VaultLimits) -> Contract:
-    roles = [development_address(role) for role in ("owner", "curator", "guardian")]
-    abi = product_abi("Mandate")
-    arguments = constructor_arguments(abi, [limits.as_struct(), *roles, [development_address("optimizer")], 86_400])
-    code = bytes.fromhex(compiled("Mandate").bytecode.removeprefix("0x")) + arguments
-    mandate = Contract(evm, evm.deploy(code), abi)
+    roles = [deploy_timelock(evm, 86_400).address, *map(development_address, ("curator", "guardian"))]
+    alarms = deploy_product(evm, "Alarms").address
+    arguments = [limits.as_struct(), *roles, [development_address("optimizer")], 86_400, alarms]
+    mandate = deploy_product(evm, "Mandate", arguments)
     mandate.bind(len(limits.min_weights_bps), sender=VAULT)
     return mandate
 

@@ -110,10 +110,11 @@ class Twins:
 
     def resume(self) -> str | None:
         state, reason = int(self.ledger.breaker), self.ledger.breaker_reason
-        self.world.schedule("resume", ["uint256", "uint256"], [state, reason])
+        mandate = self.world.mandate
+        resume = self.world.schedule(mandate.resume, state, reason, mandate.tripped_at())
         self.world.refresh_feeds()
         return self.both(
-            lambda: self.world.mandate.resume(state, reason, sender="owner"),
+            resume,
             lambda: (self.ledger.resume(self.world.prices()), None),
         )
 

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: AGPL-3.0-only
+# pragma version ~=0.4.3
+"""
+@title A vault, its oracle, its base asset and its venue in one, that answer what they are told to
+@license AGPL-3.0-only
+@notice Plays what the breaker's table looks at. Anyone may turn its knobs.
+@custom:kill It exists in tests only.
+"""
+
+
+interface Mandate:
+    def bind(count: uint256): nonpayable
+
+
+value_per_share: public(uint256)
+health: public(uint256)
+decimals: public(uint8)
+is_impaired: public(bool)
+# Statuses of two assets, and the price of the first per 10**18 base units.
+_statuses: uint256[2]
+_price: uint256
+
+
+@deploy
+def __init__():
+    self.value_per_share = 10**18
+    self.health = max_value(uint256)
+    self.decimals = 6
+    self._price = 10**30
+
+
+@external
+def bind(mandate: address):
+    extcall Mandate(mandate).bind(2)
+
+
+@external
+def set_value_per_share(per_share: uint256):
+    self.value_per_share = per_share
+
+
+@external
+def set_health(health: uint256):
+    self.health = health
+
+
+@external
+def set_impaired(impaired: bool):
+    self.is_impaired = impaired
+
+
+@external
+def set_status(i: uint256, status: uint256):
+    self._statuses[i] = status
+
+
+@external
+def set_price(price: uint256):
+    self._price = price
+
+
+@external
+@view
+def oracle() -> address:
+    return self
+
+
+@external
+@view
+def asset() -> address:
+    return self
+
+
+@external
+@view
+def venues() -> DynArray[address, 4]:
+    return [self]
+
+
+@external
+@view
+def impaired(vault: address) -> bool:
+    return self.is_impaired
+
+
+@external
+@view
+def statuses() -> DynArray[uint256, 16]:
+    return [self._statuses[0], self._statuses[1]]
+
+
+@external
+@view
+def try_prices() -> (bool, DynArray[uint256, 16]):
+    live: bool = self._statuses[0] == 0 and self._statuses[1] == 0
+    return live, [self._price if self._statuses[0] == 0 else 0, 1]
