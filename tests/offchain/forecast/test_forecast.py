@@ -13,7 +13,7 @@ from Crypto.Hash import keccak
 
 from offchain.forecast import Forecast, ForecastError, make_forecast
 from offchain.forecast.expected import implied_returns
-from offchain.forecast.model import MIN_RETURNS, model_hash
+from offchain.forecast.model import MAX_SCENARIOS, MIN_RETURNS, horizon_scenarios, model_hash
 from offchain.mandate import Mandate, load_mandate
 from offchain.market.history import PriceHistory
 from offchain.market.snapshot import AssetState, Block, BreakerState, Snapshot, VaultState
@@ -171,3 +171,14 @@ def test_another_universes_history_is_refused(mandate: Mandate) -> None:
     wrong = replace(good, symbols=(*good.symbols[:4], "stETH"))
     with pytest.raises(ForecastError, match="wrong history"):
         make_forecast(snapshot(mandate), wrong, mandate)
+
+
+def test_scenarios_are_what_happened_about_what_is_expected() -> None:
+    rng = np.random.default_rng(0)
+    returns = rng.normal(1e-4, 0.002, (5_000, 3))
+    expected = np.array([0.05, -0.1, 0.4])
+    scenarios = horizon_scenarios(returns, expected, 8_760.0, 30.0)
+    assert scenarios.shape == (MAX_SCENARIOS, 3)
+    assert scenarios.mean(axis=0) == pytest.approx(expected * 30 / 365, abs=3e-3)
+    assert scenarios.std(axis=0) == pytest.approx(np.full(3, 0.002 * np.sqrt(720)), rel=0.05)
+    assert horizon_scenarios(np.array([[-0.9], [0.9]]), np.zeros(1), 8_760.0, 30.0).min() == -1.0
