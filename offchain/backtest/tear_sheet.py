@@ -97,7 +97,10 @@ def tear_sheet(
     return page(title, _STYLE + "\n".join(body), '{"shared":[]}')
 
 
-_STYLE = "<style>td.n{font-variant-numeric:tabular-nums}h2 .why{font-weight:400;font-size:15px}</style>"
+_STYLE = (
+    "<style>td.n{font-variant-numeric:tabular-nums}h2 .why{font-weight:400;font-size:15px}"
+    "table.figures{font-size:13px}table.figures td,table.figures th{padding-left:7px;padding-right:7px}</style>"
+)
 
 
 def _head(title: str, runs: Sequence[Result], figures: Sequence[Performance]) -> str:
@@ -176,7 +179,8 @@ def _table(figures: Sequence[Performance]) -> str:
         '<p class="why">Net of all costs, per year of 365 days, no risk-free rate. Intervals resample blocks of the '
         f"returns. Deflated: probability that the true ratio beats what luck shows in the best of {trials} "
         f"attempt{'s' if trials != 1 else ''}.</p>"
-        f'<div class="table"><table><thead><tr>{titles}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+        f'<div class="table"><table class="figures"><thead><tr>{titles}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
         "</section>"
     )
 
@@ -191,8 +195,10 @@ def _detail(result: Result, index: int, regimes: tuple[IntArray, FloatArray] | N
     costs = np.column_stack(
         [track.fees, track.impact + track.basis, track.sandwich, track.gas, track.borrow, track.penalty]
     )
+    paid = np.flatnonzero(costs.any(axis=0))
+    cost_names = [COST_NAMES[i] for i in paid]
     mean_value = float(track.value.mean()) or 1.0
-    spent = np.maximum(np.cumsum(costs, axis=0), 0.0) / mean_value * 1e4
+    spent = np.maximum(np.cumsum(costs[:, paid], axis=0), 0.0) / mean_value * 1e4
     symbols = run.mandate.symbols
     volatility, sharpe = charts.rolling_volatility(track, ROLLING_DAYS), charts.rolling_sharpe(track, ROLLING_DAYS)
     turned = Curve("turnover", track.timestamps, np.cumsum(track.turnover), colour)
@@ -205,8 +211,8 @@ def _detail(result: Result, index: int, regimes: tuple[IntArray, FloatArray] | N
         (f"Volatility over {ROLLING_DAYS:g} days", charts.filled(volatility, "Rolling volatility", _percent)),
         (f"Sharpe ratio over {ROLLING_DAYS:g} days", charts.filled(sharpe, "Rolling Sharpe ratio", _number)),
         ("Cost so far, basis points of mean value",
-         charts.stacked(track.timestamps, spent, COST_NAMES, "Cumulative cost", _number)
-         + charts.key(list(zip(COST_NAMES, COLOURS, strict=False)))),
+         charts.stacked(track.timestamps, spent, cost_names, "Cumulative cost", _number)
+         + charts.key(list(zip(cost_names, COLOURS, strict=False)))),
         ("Turnover so far, times the value", charts.filled(turned, "Cumulative turnover", _number, height=160)),
     )  # fmt: skip
     drawn = "".join(f"<h3>{name}</h3><figure>{figure}</figure>" for name, figure in figures)
