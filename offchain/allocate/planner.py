@@ -206,7 +206,8 @@ class _Planner:
     def _is_listed(self, venue: Venue, fee_ppm: int) -> bool:
         if venue is Venue.UNISWAP_V2:
             return self.mandate.uses_uniswap_v2
-        return fee_ppm in self.mandate.uniswap_v3_fee_tiers
+        # Pools of listed venues were found by the mandate's own list.
+        return venue.is_listed or fee_ppm in self.mandate.uniswap_v3_fee_tiers
 
     # How a target becomes legs.
 

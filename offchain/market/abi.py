@@ -21,6 +21,15 @@ class DecodeError(Exception):
     """Bytes that are not what the called function returns; the caller says which call it was."""
 
 
+def expect(answer: bytes | None, view: str) -> bytes:
+    """The bytes of an answer; `DecodeError` when the call reverted or nothing is there."""
+    if answer is None:
+        raise DecodeError(f"{view} reverts")
+    if not answer:
+        raise DecodeError("nothing there")
+    return answer
+
+
 @cache
 def selector(signature: str) -> bytes:
     """First four bytes of the hash of a function signature such as ``"balanceOf(address)"``."""

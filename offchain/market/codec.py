@@ -11,10 +11,14 @@ from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from offchain.errors import PlimsollError
-from offchain.market.snapshot import Snapshot, UniswapV2State, UniswapV3State
+from offchain.market.snapshot import BalancerV2State, Snapshot, UniswapV2State, UniswapV3State
 
 FORMAT = 2
-_KINDS: dict[str, type] = {"uniswap_v2": UniswapV2State, "uniswap_v3": UniswapV3State}
+_KINDS: dict[str, type] = {
+    "uniswap_v2": UniswapV2State,
+    "uniswap_v3": UniswapV3State,
+    "balancer_v2": BalancerV2State,
+}
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 

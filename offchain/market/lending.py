@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from offchain.mandate import Mandate
 from offchain.market import abi
+from offchain.market.abi import expect
 from offchain.market.errors import SnapshotError
 from offchain.market.multicall import Call, aggregate_request
 from offchain.market.pools import decode_multicall
 from offchain.market.rpc import NodeClient
 from offchain.market.snapshot import LendingState, ReserveState
-from offchain.market.vault import expect
 
 _RESERVE_DATA = "getReserveData(address)"
 _ACCOUNT_DATA = "getUserAccountData(address)"

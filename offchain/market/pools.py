@@ -11,6 +11,7 @@ from eth_utils.crypto import keccak
 
 from offchain.mandate import Mandate
 from offchain.market import abi
+from offchain.market.balancer import BalancerKey, find_calls, found_pools
 from offchain.market.multicall import MULTICALL3, Call, aggregate_request, decode_aggregate
 from offchain.market.rpc import NodeClient, NodeError
 
@@ -22,6 +23,7 @@ TICK_SPACING = {100: 1, 500: 10, 3000: 60, 10000: 200}
 
 SLOT0 = abi.encode_call("slot0()")
 GET_RESERVES = abi.encode_call("getReserves()")
+LIQUIDITY = abi.encode_call("liquidity()")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +43,18 @@ class PoolKey:
         return self.fee_ppm != 0
 
     @property
+    def calls(self) -> list[Call]:
+        """What a snapshot asks, besides the ticks."""
+        views = (SLOT0, LIQUIDITY) if self.is_v3 else (GET_RESERVES,)
+        return [Call(self.address, data) for data in views]
+
+    @property
     def tick_spacing(self) -> int:
         """Distance between usable ticks of a v3 pool."""
         return TICK_SPACING[self.fee_ppm]
+
+
+AnyPoolKey = PoolKey | BalancerKey
 
 
 def uniswap_v2_address(token_a: str, token_b: str) -> str:
@@ -75,20 +86,25 @@ def candidate_pools(mandate: Mandate) -> tuple[PoolKey, ...]:
     return tuple(pools)
 
 
-def discover_pools(client: NodeClient, mandate: Mandate) -> tuple[PoolKey, ...]:
+def discover_pools(client: NodeClient, mandate: Mandate) -> tuple[AnyPoolKey, ...]:
     """The mandate's pools that exist and have a price. One round trip; pools do not vanish, so keep the answer.
 
     Raises
     ------
     NodeError
         The node cannot be used, serves another chain, or has no Multicall3.
+    SnapshotError
+        A pool that the mandate lists by its id is not what it should be.
     """
     candidates = candidate_pools(mandate)
     calls = [Call(pool.address, SLOT0 if pool.is_v3 else GET_RESERVES) for pool in candidates]
+    calls += find_calls(mandate)
     chain_id, raw = client.batch([("eth_chainId", []), aggregate_request(calls, "latest")])
     client.check_chain(client.quantity(chain_id, "eth_chainId"), mandate.chain_id)
     answers = decode_multicall(client, raw, len(calls))
-    return tuple(pool for pool, answer in zip(candidates, answers, strict=True) if answer and has_price(answer))
+    found = zip(candidates, answers[: len(candidates)], strict=True)
+    listed = found_pools(mandate, answers[len(candidates) :])
+    return (*(pool for pool, answer in found if answer and has_price(answer)), *listed)
 
 
 def has_price(answer: bytes) -> bool:

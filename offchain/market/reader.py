@@ -14,11 +14,13 @@ from typing import Any
 
 from offchain.mandate import Mandate, MandateParityError
 from offchain.market import abi
+from offchain.market.abi import expect
+from offchain.market.balancer import BalancerKey, decode_pool
 from offchain.market.errors import ReorgError, SnapshotError
 from offchain.market.lending import LendingKey, decode_lending, discover_lending, lending_calls
 from offchain.market.multicall import MULTICALL3, Call, aggregate_request
 from offchain.market.oracle import explain_dead_oracle
-from offchain.market.pools import GET_RESERVES, SLOT0, PoolKey, decode_multicall, has_price
+from offchain.market.pools import SLOT0, AnyPoolKey, PoolKey, decode_multicall, has_price
 from offchain.market.rpc import NodeClient, RpcError
 from offchain.market.snapshot import (
     AssetState,
@@ -29,7 +31,7 @@ from offchain.market.snapshot import (
     UniswapV2State,
     UniswapV3State,
 )
-from offchain.market.vault import VaultAnswers, VaultParts, decode_parts, decode_prices, expect, part_calls
+from offchain.market.vault import VaultAnswers, VaultParts, decode_parts, decode_prices, part_calls
 
 TICK_LENS = "0xbfd8137f7d1516D3ea5cA83523914859ec47F573"
 
@@ -40,7 +42,6 @@ MAX_REACH_WORDS = 4
 
 _ATTEMPTS = 4
 _PAUSE_SECONDS = 0.2
-_LIQUIDITY = abi.encode_call("liquidity()")
 _TRY_PRICES = abi.encode_call("try_prices()")
 _UPDATED_AT = abi.encode_call("updated_at()")
 _BLOCK_NUMBER = abi.encode_call("getBlockNumber()")
@@ -55,7 +56,7 @@ def read_snapshot(
     client: NodeClient,
     vault_address: str,
     mandate: Mandate,
-    pools: Sequence[PoolKey],
+    pools: Sequence[AnyPoolKey],
     *,
     tag: str = "latest",
     lending: LendingKey | None = None,
@@ -108,7 +109,7 @@ def _read_once(
     client: NodeClient,
     vault_address: str,
     mandate: Mandate,
-    pools: Sequence[PoolKey],
+    pools: Sequence[AnyPoolKey],
     account: LendingKey | None,
     tag: str,
 ) -> Snapshot:
@@ -116,7 +117,7 @@ def _read_once(
     at = {"blockHash": block.hash}
     account_calls = lending_calls(account, vault_address) if account is not None else []
     state_calls = _state_calls(parts, account_calls, pools)
-    v3_pools = [pool for pool in pools if pool.address in words]
+    v3_pools = [pool for pool in pools if isinstance(pool, PoolKey) and pool.address in words]
     answers = client.batch_answers(
         [
             aggregate_request(state_calls, at),
@@ -191,10 +192,10 @@ def read_header(client: NodeClient, header: object) -> Block:
 
 
 def _first_trip(
-    client: NodeClient, vault_address: str, mandate: Mandate, pools: Sequence[PoolKey], tag: str
+    client: NodeClient, vault_address: str, mandate: Mandate, pools: Sequence[AnyPoolKey], tag: str
 ) -> tuple[Block, VaultParts, dict[str, range]]:
     """Newest block, the vault's contracts, and the bitmap words to read of each v3 pool."""
-    v3_pools = [pool for pool in pools if pool.is_v3]
+    v3_pools = [pool for pool in pools if isinstance(pool, PoolKey) and pool.is_v3]
     calls = [*part_calls(vault_address), *(Call(pool.address, SLOT0) for pool in v3_pools)]
     header, chain_id, raw = client.batch(
         [("eth_getBlockByNumber", [tag, False]), ("eth_chainId", []), aggregate_request(calls, tag)]
@@ -219,16 +220,12 @@ def words_around(tick: int, tick_spacing: int) -> range:
     return range(first, last + 1)
 
 
-def _state_calls(parts: VaultParts, account_calls: Sequence[Call], pools: Sequence[PoolKey]) -> list[Call]:
+def _state_calls(parts: VaultParts, account_calls: Sequence[Call], pools: Sequence[AnyPoolKey]) -> list[Call]:
     calls = [Call(MULTICALL3, _BLOCK_NUMBER), Call(MULTICALL3, _BLOCK_TIMESTAMP)]
     calls += [Call(parts.oracle, _TRY_PRICES), Call(parts.oracle, _UPDATED_AT), *parts.calls, *account_calls]
     for pool in pools:
-        calls += [Call(pool.address, data) for data in _pool_views(pool)]
+        calls += pool.calls
     return calls
-
-
-def _pool_views(pool: PoolKey) -> tuple[bytes, ...]:
-    return (SLOT0, _LIQUIDITY) if pool.is_v3 else (GET_RESERVES,)
 
 
 def _tick_calls(pool: PoolKey, words: range) -> list[Call]:
@@ -264,7 +261,7 @@ def _decode_ticks(client: NodeClient, raw: Any, words: range) -> tuple[tuple[int
 
 
 def _pool_states(
-    pools: Sequence[PoolKey],
+    pools: Sequence[AnyPoolKey],
     answers: Sequence[bytes | None],
     words: Mapping[str, range],
     ticks: Mapping[str, tuple[tuple[int, int], ...]],
@@ -272,8 +269,12 @@ def _pool_states(
     states: list[PoolState] = []
     position = 0
     for pool in pools:
-        views = answers[position : position + len(_pool_views(pool))]
+        views = answers[position : position + len(pool.calls)]
         position += len(views)
+        if isinstance(pool, BalancerKey):
+            weighted = decode_pool(pool, views)
+            states += [] if weighted is None else [weighted]
+            continue
         first = views[0]
         if not first or not has_price(first):
             continue

@@ -11,6 +11,7 @@ from offchain.market.ray import ray_multiply
 
 __all__ = [
     "AssetState",
+    "BalancerV2State",
     "Block",
     "BreakerState",
     "LendingState",
@@ -128,7 +129,30 @@ class UniswapV3State:
     last_word: int
 
 
-PoolState = UniswapV2State | UniswapV3State
+@dataclass(frozen=True, slots=True)
+class BalancerV2State:
+    """A weighted pool of Balancer v2 that a listed venue of the vault trades with; two tokens."""
+
+    address: str
+    venue: int
+    """How a leg names the venue."""
+    index: int
+    """The pool's place in the venue's list, as a leg carries it."""
+    token0: int
+    """Index into `Snapshot.assets`, as `token1`; in the pool's order."""
+    token1: int
+    decimals: tuple[int, int]
+    balances: tuple[int, int]
+    """Base units."""
+    weights: tuple[int, int]
+    """18 decimals, together exactly 1."""
+    swap_fee: int
+    """18 decimals, of the input."""
+    version: int
+    """Of the pool's code: 1, or 2 for all later ones."""
+
+
+PoolState = UniswapV2State | UniswapV3State | BalancerV2State
 
 
 @dataclass(frozen=True, slots=True)

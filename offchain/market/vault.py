@@ -10,6 +10,7 @@ import structlog
 
 from offchain.mandate import ChainMandate, Mandate, OracleFeed
 from offchain.market import abi
+from offchain.market.abi import expect
 from offchain.market.errors import SnapshotError
 from offchain.market.multicall import Call, aggregate_request
 from offchain.market.pools import decode_multicall
@@ -137,15 +138,6 @@ class VaultAnswers:
 
     def _nonsense(self, view: str, error: abi.DecodeError) -> SnapshotError:
         return SnapshotError(f"vault {self.vault}: {view} does not answer ({error}); check the address and the chain")
-
-
-def expect(answer: bytes | None, view: str) -> bytes:
-    """The bytes of an answer; `abi.DecodeError` when the call reverted or nothing is there."""
-    if answer is None:
-        raise abi.DecodeError(f"{view} reverts")
-    if not answer:
-        raise abi.DecodeError("nothing there")
-    return answer
 
 
 def part_calls(vault: str) -> list[Call]:

@@ -12,6 +12,8 @@ from offchain.route.leg import LendingAction, PlannedLeg, Venue
 SETTLE_GAS = 235_000
 """A settlement without legs: feed reads, balances, signature, checks, state."""
 LEG_GAS = {Venue.UNISWAP_V2: 90_000, Venue.UNISWAP_V3: 120_000}
+LISTED_SWAP_GAS = 150_000
+"""A swap through a listed venue: Balancer v2."""
 LENDING_GAS = {
     LendingAction.SUPPLY: 210_000,
     LendingAction.WITHDRAW: 240_000,
@@ -36,7 +38,7 @@ class GasPrice:
 
     def of_leg(self, venue: Venue) -> float:
         """USD of one leg."""
-        return LEG_GAS[venue] * self.usd
+        return LEG_GAS.get(venue, LISTED_SWAP_GAS) * self.usd
 
     def of_settlement(self, legs: tuple[PlannedLeg, ...]) -> float:
         """USD of a whole settlement; nothing without legs."""

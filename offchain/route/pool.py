@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, Self
 
-from offchain.market.snapshot import PoolState, UniswapV2State
+from offchain.market.snapshot import BalancerV2State, PoolState, UniswapV2State
+from offchain.route.balancer_v2 import BalancerV2Pool
 from offchain.route.curves import Curve
 from offchain.route.kind import PoolKind
 from offchain.route.leg import Venue
@@ -73,7 +74,7 @@ class Pool(AnyPool, Protocol):
 
     @property
     def fee_ppm(self) -> int:
-        """Fee tier as a leg names it; 0 where the venue has one fee only."""
+        """What a leg carries: the fee tier, 0 where the venue has one fee only; a listed pool's index."""
 
     def respond(self, price0: float, price1: float) -> Response:
         """Best trade at the given prices per base unit, in floats."""
@@ -89,6 +90,8 @@ def pool_from_state(state: PoolState) -> Pool:
     """
     if isinstance(state, UniswapV2State):
         return UniswapV2Pool.from_state(state)
+    if isinstance(state, BalancerV2State):
+        return BalancerV2Pool.from_state(state)
     return UniswapV3Pool.from_state(state)
 
 

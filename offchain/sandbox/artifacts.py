@@ -90,6 +90,19 @@ def npm_artifact(path: str) -> Artifact:
     return Artifact(Path(path).stem, tuple(document["abi"]), code.removeprefix("0x"), offsets)
 
 
+@cache
+def npm_parts(folder: str, name: str) -> Artifact:
+    """Load a contract whose code and ABI stand in files of their own, ``bytecode/`` and ``abi/`` of a folder.
+
+    Raises
+    ------
+    ArtifactMissing
+        One of them is not there.
+    """
+    code = json.loads(_read(f"{folder}/bytecode/{name}.json"))["creationCode"]
+    return Artifact(name, tuple(json.loads(_read(f"{folder}/abi/{name}.json"))), code.removeprefix("0x"))
+
+
 def npm_constant(path: str, name: str) -> bytes:
     """Hex constant of a TypeScript file, relative to node_modules/."""
     match = re.search(rf"{re.escape(name)}\s*=\s*['\"]0x([0-9a-f]+)", _read(path))

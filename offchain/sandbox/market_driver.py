@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from offchain.sandbox.arbitrage import MarketMaker, band
+from offchain.sandbox.balancer import arbitrage, weighted_pool
 from offchain.sandbox.blocks import BLOCK_SECONDS, GWEI, BlockProducer, mining, require_success, send
 from offchain.sandbox.chain import Transaction
 from offchain.sandbox.chainlink import LATEST_ROUND_DATA, submission
@@ -136,6 +137,7 @@ class MarketDriver:
         self.silent: set[str] = set()
         self._tick_seconds, self._feed_delay = tick_seconds, feed_delay
         self._pools = list(sandbox.pools.values())
+        self._weighted = weighted_pool(sandbox.chain)
         self._flow = flow if flow is not None else NoiseFlow(seed)
         self._base_fee = BaseFee(seed + 1)
         # Blocks between two steps, a keeper's for example, come at mainnet's pace.
@@ -223,6 +225,9 @@ class MarketDriver:
         prices = self._token_prices(moment)
         bands = [band(pool, prices) for pool in self._pools]
         hashes.append(send(self.chain, self.maker.make(bands, self._flow.swaps(self._pools, prices))))
+        weighted = arbitrage(self.chain, self._weighted, prices)
+        if weighted is not None:
+            hashes.append(send(self.chain, weighted))
         return hashes
 
     def _due(self, moment: int, answers: dict[str, tuple[int, int, int]]) -> list[tuple[Transaction, Round]]:

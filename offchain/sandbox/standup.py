@@ -14,6 +14,7 @@ from typing import Any, Self
 from offchain.sandbox import addresses
 from offchain.sandbox.aave import borrow_from_aave, deploy_aave
 from offchain.sandbox.anvil import Anvil
+from offchain.sandbox.balancer import deploy_balancer
 from offchain.sandbox.chain import Chain
 from offchain.sandbox.chainlink import Feed, deploy_feeds, load_feeds, seed_history, submission
 from offchain.sandbox.prices import HEAD_TIMESTAMP, HISTORY_DAYS, HOUR, PRICES
@@ -165,6 +166,8 @@ def build(chain: Chain, progress: Progress = lambda stage, done: None) -> None:
     feeds = deploy_feeds(chain)
     progress("Uniswap", 0.1)
     deploy_uniswap(chain)
+    progress("Balancer", 0.15)
+    deploy_balancer(chain)
     progress("Aave", 0.2)
     deploy_aave(chain)
     rounds = _past(chain, feeds, lambda done: progress("price history", 0.3 + 0.7 * done))

@@ -33,6 +33,7 @@ INPUTS = (
             "aave",
             "addresses",
             "artifacts",
+            "balancer",
             "chain",
             "chainlink",
             "compiler",
