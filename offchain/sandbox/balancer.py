@@ -18,7 +18,7 @@ from offchain.sandbox.artifacts import npm_artifact, npm_parts
 from offchain.sandbox.chain import Chain, Transaction
 from offchain.sandbox.contract import function
 from offchain.sandbox.prices import token_prices
-from offchain.sandbox.tokens import APPROVE, gift
+from offchain.sandbox.tokens import APPROVE, BALANCE_OF, gift
 
 TASKS: Final = "@balancer-labs/v2-deployments/dist/tasks"
 NOBODY: Final = "0x" + "00" * 20
@@ -56,6 +56,8 @@ SYMBOLS: Final = ("USDC", "WETH")
 """Of the pool, in the order of their addresses."""
 EACH_SIDE_USD: Final = 20_000_000
 SWAP_FEE: Final = 3 * 10**15
+MOST_AT_ONCE: Final = 29
+"""Per cent of a balance; the pool refuses more than 30."""
 MOST_FEE: Final = 10**17
 """Ceilings of the protocol's own fees, which stay zero."""
 VERSION: Final = '{"name":"WeightedPool","version":3,"deployment":"20230206-weighted-pool-v3"}'
@@ -99,15 +101,21 @@ def weighted_pool(chain: Chain) -> WeightedPool:
     return WeightedPool(address, "0x" + chain.call(address, POOL_ID).hex(), SYMBOLS)
 
 
-def arbitrage(chain: Chain, pool: WeightedPool, prices: Mapping[str, float]) -> Transaction | None:
-    """The market's swap that leaves nothing to gain at true prices; `None` inside the fee's band."""
+def arbitrage(chain: Chain, pool: WeightedPool, prices: Mapping[str, float]) -> list[Transaction]:
+    """The market's swap that leaves nothing to gain at true prices, or the largest that the pool takes at once.
+
+    Nothing inside the fee's band.
+    """
     tokens, balances, _ = chain.call(addresses.BALANCER_VAULT, POOL_TOKENS, bytes.fromhex(pool.pool_id[2:]))
     units = [prices[symbol] / 10.0 ** addresses.DECIMALS[symbol] for symbol in pool.symbols]
     curve = WeightedCurve(np.array(balances, dtype=np.float64), np.array([0.5, 0.5]), 1 - SWAP_FEE / ONE)
     change = curve.respond(units).amounts
     sold = next((place for place, amount in enumerate(change) if amount < 0), None)
-    if sold is None or int(-change[sold]) == 0:
-        return None
-    single = (bytes.fromhex(pool.pool_id[2:]), 0, tokens[sold], tokens[1 - sold], int(-change[sold]), b"")
+    if sold is None:
+        return []
+    amount = min(int(-change[sold]), balances[sold] * MOST_AT_ONCE // 100)
+    missing = amount - int(chain.call(tokens[sold], BALANCE_OF, chain.sender))
+    given = list(gift(chain, pool.symbols[sold], chain.sender, missing)) if missing > 0 else []
+    single = (bytes.fromhex(pool.pool_id[2:]), 0, tokens[sold], tokens[1 - sold], amount, b"")
     funds = (chain.sender, False, chain.sender, False)
-    return chain.transaction(addresses.BALANCER_VAULT, SWAP, single, funds, 0, FOREVER)
+    return [*given, chain.transaction(addresses.BALANCER_VAULT, SWAP, single, funds, 0, FOREVER)] if amount else []

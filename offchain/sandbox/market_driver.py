@@ -225,9 +225,7 @@ class MarketDriver:
         prices = self._token_prices(moment)
         bands = [band(pool, prices) for pool in self._pools]
         hashes.append(send(self.chain, self.maker.make(bands, self._flow.swaps(self._pools, prices))))
-        weighted = arbitrage(self.chain, self._weighted, prices)
-        if weighted is not None:
-            hashes.append(send(self.chain, weighted))
+        hashes += [send(self.chain, one) for one in arbitrage(self.chain, self._weighted, prices)]
         return hashes
 
     def _due(self, moment: int, answers: dict[str, tuple[int, int, int]]) -> list[tuple[Transaction, Round]]:

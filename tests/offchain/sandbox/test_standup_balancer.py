@@ -36,12 +36,19 @@ def test_its_code_is_the_third_version(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("price", [2400.0, 3700.0])
 def test_arbitrage_leaves_the_fee_s_band(sandbox: Sandbox, price: float) -> None:
-    transaction = arbitrage(sandbox.chain, weighted_pool(sandbox.chain), {**token_prices(), "WETH": price})
-    assert transaction is not None
-    sandbox.chain.send_all([transaction])
+    sandbox.chain.send_all(arbitrage(sandbox.chain, weighted_pool(sandbox.chain), {**token_prices(), "WETH": price}))
     # The fee stays in the pool, so that its price ends a little inside of the band's edge.
     assert 0.0025 < abs(spot(sandbox) / price - 1) <= 0.0031
 
 
 def test_inside_the_band_there_is_nothing_to_gain(sandbox: Sandbox) -> None:
-    assert arbitrage(sandbox.chain, weighted_pool(sandbox.chain), {**token_prices(), "WETH": 3005.0}) is None
+    assert arbitrage(sandbox.chain, weighted_pool(sandbox.chain), {**token_prices(), "WETH": 3005.0}) == []
+
+
+def test_halved_price_takes_the_largest_swap_the_pool_accepts(sandbox: Sandbox) -> None:
+    before = balances(sandbox)[1]
+    halved = {**token_prices(), "WETH": 1500.0}
+    sandbox.chain.send_all(arbitrage(sandbox.chain, weighted_pool(sandbox.chain), halved))
+    assert balances(sandbox)[1] == before + before * 29 // 100
+    sandbox.chain.send_all(arbitrage(sandbox.chain, weighted_pool(sandbox.chain), halved))
+    assert spot(sandbox) == pytest.approx(1500, rel=0.005)
