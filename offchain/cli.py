@@ -24,6 +24,7 @@ from offchain.market import commands as market_commands
 from offchain.risk import commands as risk_commands
 from offchain.route import commands as route_commands
 from offchain.sandbox import commands as sandbox_commands
+from offchain.settle import commands as settle_commands
 
 USER_ERROR = 2
 BUG = 1
@@ -56,6 +57,7 @@ app.command(
     "--account keeper.json --signer optimizer.json"
 )(keeper_commands.doctor)
 app.add_typer(sandbox_commands.app, name="sandbox")
+app.command(epilog=settle_commands.EPILOG)(settle_commands.safe)
 app.add_typer(forecast_commands.app, name="forecast")
 app.add_typer(market_commands.app, name="data")
 app.command(epilog="Example: plimsoll risk --prices prices.csv --weights weights.csv")(risk_commands.risk)
