@@ -213,12 +213,18 @@ class _Task:
         """The flow as swaps of one token for one other."""
         planned = []
         slot, trades, point = flow.table.slot.tolist(), flow.point.trades, flow.point
+        values = trades.tolist()
         moved = np.maximum.reduceat(np.abs(trades), flow.table.slot[:-1]) if len(trades) else np.zeros(0)
         for k in np.flatnonzero(flow.kept & (moved > _IDLE)).tolist():
             members = self.tokens[k]
-            own = trades[slot[k] : slot[k + 1]]
-            for i, j, share in _pairs(own * point.prices[list(members)]):
-                amount = -float(own[i]) * share / self.units[members[i]]
+            own = values[slot[k] : slot[k + 1]]
+            if len(members) == 2:
+                sold = 0 if own[0] < 0 else 1
+                pairs = [(sold, 1 - sold, 1.0)] if own[sold] < 0 < own[1 - sold] else []
+            else:
+                pairs = _pairs(np.array(own) * point.prices[list(members)])
+            for i, j, share in pairs:
+                amount = -own[i] * share / self.units[members[i]]
                 planned.append(PlannedSwap(k, members[i], members[j], float(amount), float(point.weights[k])))
         return planned
 

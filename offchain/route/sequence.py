@@ -83,6 +83,7 @@ class Sequencer:
         self._left: list[int] = []
         self._open: dict[int, list[int]] = {}
         self._links: dict[int, dict[int, int]] = {}
+        """By token bought, how many swaps from each token are left to do."""
         self._coming: dict[int, int] = {}
 
     def copy(self) -> Sequencer:
@@ -104,8 +105,8 @@ class Sequencer:
         self._links, self._coming, self._open = {}, {}, {}
         for index, swap in enumerate(self._planned):
             self._open.setdefault(swap.token_in, []).append(index)
-            onwards = self._links.setdefault(swap.token_in, {})
-            onwards[swap.token_out] = onwards.get(swap.token_out, 0) + 1
+            sources = self._links.setdefault(swap.token_out, {})
+            sources[swap.token_in] = sources.get(swap.token_in, 0) + 1
             self._coming[swap.token_out] = self._coming.get(swap.token_out, 0) + 1
         for token, indices in self._open.items():
             self._put_last(token, indices)
@@ -195,20 +196,16 @@ class Sequencer:
         self._left[index] = before - amount
         if before > 0 >= self._left[index]:
             self._coming[swap.token_out] -= 1
-            onwards = self._links[swap.token_in]
-            onwards[swap.token_out] -= 1
-            if not onwards[swap.token_out]:
-                del onwards[swap.token_out]
+            sources = self._links[swap.token_out]
+            sources[swap.token_in] -= 1
+            if not sources[swap.token_in]:
+                del sources[swap.token_in]
 
     def _reaching(self, goal: int) -> set[int]:
         """Tokens from which what is left to do leads to the goal."""
-        into: dict[int, list[int]] = {}
-        for token, onwards in self._links.items():
-            for target in onwards:
-                into.setdefault(target, []).append(token)
         found, waiting = {goal}, [goal]
         while waiting:
-            for token in into.get(waiting.pop(), ()):
+            for token in self._links.get(waiting.pop(), ()):
                 if token not in found:
                     found.add(token)
                     waiting.append(token)
