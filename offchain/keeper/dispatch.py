@@ -93,7 +93,9 @@ class Dispatch:
             self._note_failure(row)
         self._orders.watch(finalized)
         waiting = self._submitter.in_flight()
-        if self._breaker.guard(head, waiting) is None and not self._deleverages(head, waiting):
+        if self._breaker.guard(head, waiting) is not None or self._deleverages(head, waiting):
+            return
+        if self._breaker.record(head, waiting) is None:
             self._look_after(waiting, head)
 
     def _deleverages(self, head: Block, waiting: TransactionRecord | None) -> bool:

@@ -24,7 +24,7 @@ import structlog
 from eth_utils.address import to_checksum_address
 
 from offchain.errors import PlimsollError
-from offchain.keeper.breaker_watch import BreakerWatch
+from offchain.keeper.breaker_watch import BreakerWatch, find_alarms
 from offchain.keeper.checks import check_before_start, check_fresh, check_same_chain, check_sources
 from offchain.keeper.dispatch import Dispatch, Expected
 from offchain.keeper.health import Health
@@ -152,7 +152,8 @@ class Keeper:
             patience=self.settings.patience,
             relay=relay,
         )
-        breaker = BreakerWatch(self._node, submitter, identity.mandate_contract)
+        alarms = find_alarms(self._node, identity.mandate_contract, mandate.vault_limits)
+        breaker = BreakerWatch(self._node, submitter, identity.mandate_contract, alarms)
         self._lending = discover_lending(client, mandate)
         self._loan = None
         if self._lending is not None:

@@ -23,6 +23,8 @@ class Purpose(StrEnum):
 
     SETTLE = "settle"
     TRIP = "trip"
+    POKE = "poke"
+    """Records which conditions of the breaker's table hold that have to persist."""
     DELEVERAGE = "delever"
     VOID = "void"
     """A transfer of nothing to oneself, which takes the account nonce of one that must not be mined."""

@@ -82,6 +82,7 @@ class Submitter:
         self._policies = {
             Purpose.SETTLE: policy,
             Purpose.TRIP: urgent_policy,
+            Purpose.POKE: policy,
             Purpose.DELEVERAGE: urgent_policy,
             Purpose.VOID: urgent_policy,
         }

@@ -24,6 +24,8 @@ ORDER = f"(uint256,uint256,bytes32,bytes32,{LEG}[],uint256,uint256)"
 
 SETTLE = f"settle({ORDER},address,bytes)"
 TRIP = "trip()"
+POKE = "poke(address)"
+ALARMS = "alarms()"
 DELEVERAGE = "deleverage(uint256,uint256,uint256,uint256)"
 ORDER_NONCE = "order_nonce()"
 IS_SIGNER = "is_signer(address)"
@@ -133,6 +135,11 @@ def decode_settle(calldata: bytes) -> tuple[Order, str, bytes]:
 def encode_trip() -> bytes:
     """Calldata of ``trip``."""
     return selector(TRIP)
+
+
+def encode_poke(mandate_contract: str) -> bytes:
+    """Calldata of ``poke``, which the alarms take."""
+    return selector(POKE) + bytes.fromhex(mandate_contract[2:]).rjust(32, b"\0")
 
 
 def encode_deleverage(venue: int, debt: int, collateral: int, amount: int) -> bytes:
