@@ -45,6 +45,11 @@ chaos: setup ## Kill the keeper 240 times over a simulated month; writes out/cha
 soak: setup ## State machines for STEPS steps, 100,000 by default; writes out/soak.json
 	python -m tests.invariants --steps $(or $(STEPS),100000)
 
+.PHONY: faults
+faults: setup ## Let a node fail in sixteen ways; writes the table of docs/operations.md
+	pytest -q tests/offchain/keeper/test_faults.py
+	@python scripts/fault_table.py
+
 .PHONY: lint
 lint: setup ## Formatting, lint, types, import order, NatSpec
 	ruff format --check offchain tests scripts

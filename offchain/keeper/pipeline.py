@@ -6,6 +6,8 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from offchain.mandate import Mandate
@@ -13,6 +15,8 @@ from offchain.market.history import PriceHistory
 from offchain.market.snapshot import Snapshot
 
 if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
+
     from offchain.allocate.plan import Plan
 
 
@@ -34,6 +38,22 @@ def deliberate(snapshot: Snapshot, history: PriceHistory, mandate: Mandate, ethe
     from offchain.forecast import make_forecast
 
     return make_plan(snapshot, make_forecast(snapshot, history, mandate), mandate, ether_usd)
+
+
+def _one_thread() -> AbstractContextManager[object]:
+    """Linear algebra in one thread: the matrices have a row an asset, and threads that wait for each other cost more.
+
+    The number of threads can change the last bit, so that live and replayed plans must have the same.
+    """
+    limit: AbstractContextManager[object] = _thread_pools().limit(limits=1, user_api="blas")
+    return limit
+
+
+@cache
+def _thread_pools() -> ThreadpoolController:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def volatility(weights: Sequence[float], snapshot: Snapshot, history: PriceHistory, mandate: Mandate) -> float:
