@@ -81,9 +81,10 @@ class SviSurface:
         one, other = self.slices[right - 1], self.slices[right]
         share = (expiry_years - times[right - 1]) / (times[right] - times[right - 1])
         start, end = (math.sqrt(float(each.total_variance(0.0))) for each in (one, other))
-        # At the money the square root of total variance is what a price is proportional to.
+        # Mixed so that at the money total variance runs straight.
         level = math.sqrt((1.0 - share) * start**2 + share * end**2)
-        weight = (level - start) / (end - start) if end > start else share
+        low, middle, high = black_76(1.0, 1.0, 1.0, [start, level, end]).price
+        weight = (middle - low) / (high - low) if end > start else share
         strike, is_call = np.exp(k), k >= 0.0
         prices = [
             black_76(1.0, strike, 1.0, np.sqrt(each.total_variance(k)), is_call=is_call).price for each in (one, other)

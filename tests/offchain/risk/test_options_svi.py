@@ -244,7 +244,7 @@ def test_crossing_of_two_slices_is_found_wherever_it_is() -> None:
     assert lowest_calendar(low, steep) == -math.inf, "its left wing is flatter and crosses far out"
     touching = RawSvi(0.0, 0.2, -0.2, 0.0, 0.1)
     grid = touching.total_variance(WIDE) - low.total_variance(WIDE)
-    assert lowest_calendar(low, touching) == pytest.approx(grid.min(), abs=1e-6)
+    assert grid.min() - 1e-5 < lowest_calendar(low, touching) <= grid.min()
 
 
 def test_slice_after_another_does_not_cross_it() -> None:
@@ -290,7 +290,7 @@ def test_svi_surface_between_its_expiries() -> None:
         assert np.all(np.diff(np.diff(price) / np.diff(strike)) > -1e-9)
         before = now
     assert surface.total_variance(0.0, 0.25) == pytest.approx(
-        0.5 * surface.total_variance(0.0, 0.1) + 0.5 * surface.total_variance(0.0, 0.4), rel=1e-3
+        0.5 * surface.total_variance(0.0, 0.1) + 0.5 * surface.total_variance(0.0, 0.4), rel=1e-9
     )
     assert float(surface.volatility(0.0, 0.1)) == pytest.approx(math.sqrt(0.02 / 0.1))
     with pytest.raises(OptionError, match="outside the surface"):
