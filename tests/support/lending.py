@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A vault with venues on the in-process sandbox: real Aave v3, and real Balancer v2 over the vault's tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from offchain.mandate.venues import AaveV3Venue, BalancerV2Venue
+from offchain.route.leg import LendingAction
+from offchain.sandbox import addresses
+from offchain.sandbox.aave import CORE, RESERVES
+from offchain.sandbox.artifacts import npm_artifact
+from offchain.settle.development import development_address
+from tests.support.evm import Contract, Evm
+from tests.support.protocols import NOBODY, TRADER, Balancer, Chain
+from tests.support.world import ERC20_ABI, Leg, World, blue_chip, product_abi, usdc, with_terms, with_weights
+
+AAVE, BALANCER = 2, 3
+"""How legs name the venues."""
+SKIP_AAVE = 1 << 16
+SUPPLIED = ("WETH", "WBTC")
+BORROWED = ("USDC", "WETH")
+
+
+@dataclass(slots=True, repr=False)
+class Lending:
+    """A vault that lends and borrows."""
+
+    world: World
+    venue: Contract
+    pool: Contract
+
+    def __repr__(self) -> str:
+        return f"Lending({self.world!r})"
+
+    def leg(self, action: LendingAction, asset: str, amount: int, minimum: int = 0) -> Leg:
+        i = self.world.index(asset)
+        return Leg(AAVE, i, i, int(action), amount, minimum)
+
+    def token(self, asset: str, debt: bool = False) -> Contract:
+        """The receipt token of an asset, or that of its variable debt."""
+        data = self.pool.getReserveData(self.world.token(asset).address)[0]
+        return Contract(self.world.evm, data[10 if debt else 8], ERC20_ABI)
+
+    def position(self) -> tuple[list[int], list[int]]:
+        """Base units held and owed."""
+        held, owed = self.venue.position(self.world.vault)
+        return list(held), list(owed)
+
+    def health(self) -> Fraction:
+        """The exact health factor of the account, at Aave's prices and thresholds.
+
+        Aave's own figure truncates the mean threshold to basis points.
+        """
+        oracle = Contract(self.world.evm, addresses.AAVE_ORACLE, PRICE_ABI)
+        held, owed = self.position()
+        thresholds = {one.symbol: one.liquidation_threshold for one in RESERVES}
+        weighed = debt = Fraction(0)
+        for asset, have, owe in zip(self.world.file.ordered_assets, held, owed, strict=True):
+            if have or owe:
+                price = Fraction(oracle.getAssetPrice(asset.address), 10**asset.decimals)
+                weighed += have * price * thresholds[asset.symbol] / 10_000
+                debt += owe * price
+        return weighed / debt
+
+    def open(self, borrow: int = usdc(100_000)) -> None:
+        """Supply all WETH and WBTC and borrow dollars."""
+        legs = [self.leg(LendingAction.SUPPLY, symbol, 2**127) for symbol in SUPPLIED]
+        self.world.settle([*legs, self.leg(LendingAction.BORROW, "USDC", borrow)])
+
+    def bring(self, role: str, asset: str, amount: int) -> None:
+        """Give a role debt tokens and let the vault take them."""
+        self.world.give(asset, role, amount)
+        self.world.token(asset).approve(self.world.vault, 2**255, sender=role)
+
+
+PRICE_ABI: list[dict[str, Any]] = [
+    {"type": "function", "name": "getAssetPrice", "stateMutability": "view",
+     "inputs": [{"name": "asset", "type": "address"}], "outputs": [{"name": "", "type": "uint256"}]},
+]  # fmt: skip
+
+
+def lending_world(balancer: Balancer | None = None, pools: tuple[bytes, ...] = (), evm: Evm | None = None) -> Lending:
+    """Deploy a blue-chip vault that may supply WETH and WBTC and borrow USDC and WETH, and fund it."""
+    listed: list[AaveV3Venue | BalancerV2Venue] = [
+        AaveV3Venue(kind="aave_v3", pool=addresses.AAVE_POOL, supply=SUPPLIED, borrow=BORROWED)
+    ]
+    if balancer is not None:
+        ids = tuple("0x" + pool.hex() for pool in pools)
+        listed.append(BalancerV2Venue(kind="balancer_v2", vault=balancer.vault, pools=ids))
+    file = with_weights(blue_chip(), **dict.fromkeys(blue_chip().symbols, (0, 10_000)))
+    file = with_terms(file, turnover_capacity_bps=65_535, loss_capacity_bps=500)
+    world = World.deploy(file.model_copy(update={"venues": (*file.venues, *listed)}), evm=evm)
+    world.deposit("alice", usdc(1_000_000))
+    world.invest()
+    world.evm.mine()
+    artifact = npm_artifact(f"{CORE}/protocol/pool/Pool.sol/Pool.json")
+    venue = Contract(world.evm, world.vault.venues()[0], product_abi("AaveV3"))
+    return Lending(world, venue, Contract(world.evm, addresses.AAVE_POOL, artifact.abi))
+
+
+def lending_and_balancer() -> tuple[Lending, Balancer]:
+    """The same with a Balancer pool of USDC and WETH beside."""
+    evm = Evm.sandbox()
+    balancer = Balancer(chain=Chain(evm._evm))
+    pair = sorted((addresses.USDC, addresses.WETH), key=lambda address: int(address, 16))
+    balancer.tokens = tuple(pair)
+    _, pool = balancer.create(1, (0, 1), (5 * 10**17, 5 * 10**17), 10**15)
+    lender = lending_world(balancer, (pool,), evm)
+    amounts = {addresses.USDC: usdc(3_000_000), addresses.WETH: 1_000 * 10**18}
+    for symbol in ("USDC", "WETH"):
+        lender.world.give(symbol, TRADER, amounts[addresses.TOKENS[symbol]])
+        lender.world.token(symbol).approve(balancer.vault, 2**255, sender=TRADER)
+    balancer.fill(pool, [amounts[token] for token in pair])
+    return lender, balancer
+
+
+def admin_of_aave() -> str:
+    """Who may pause and freeze reserves in the sandbox."""
+    return development_address("market")
+
+
+__all__ = ["AAVE", "BALANCER", "NOBODY", "SKIP_AAVE", "Lending", "admin_of_aave", "lending_and_balancer", "lending_world"]
