@@ -12,9 +12,8 @@ from offchain.route.leg import LendingAction
 from offchain.sandbox import addresses
 from offchain.sandbox.aave import CORE, RESERVES
 from offchain.sandbox.artifacts import npm_artifact
-from offchain.settle.development import development_address
 from tests.support.evm import Contract, Evm
-from tests.support.protocols import NOBODY, TRADER, Balancer, Chain
+from tests.support.protocols import TRADER, Balancer, Chain
 from tests.support.world import ERC20_ABI, Leg, World, blue_chip, product_abi, usdc, with_terms, with_weights
 
 AAVE, BALANCER = 2, 3
@@ -41,7 +40,7 @@ class Lending:
 
     def token(self, asset: str, debt: bool = False) -> Contract:
         """The receipt token of an asset, or that of its variable debt."""
-        data = self.pool.getReserveData(self.world.token(asset).address)[0]
+        data = self.pool.getReserveData(self.world.token(asset).address)
         return Contract(self.world.evm, data[10 if debt else 8], ERC20_ABI)
 
     def position(self) -> tuple[list[int], list[int]]:
@@ -69,6 +68,12 @@ class Lending:
         """Supply all WETH and WBTC and borrow dollars."""
         legs = [self.leg(LendingAction.SUPPLY, symbol, 2**127) for symbol in SUPPLIED]
         self.world.settle([*legs, self.leg(LendingAction.BORROW, "USDC", borrow)])
+
+    def pause(self, asset: str, paused: bool = True) -> None:
+        """Aave's emergency administrator pauses a reserve."""
+        path = f"{CORE}/protocol/pool/PoolConfigurator.sol/PoolConfigurator.json"
+        configurator = Contract(self.world.evm, addresses.AAVE_CONFIGURATOR, npm_artifact(path).abi)
+        configurator.setReservePause(self.world.token(asset).address, paused, sender="market")
 
     def bring(self, role: str, asset: str, amount: int) -> None:
         """Give a role debt tokens and let the vault take them."""
@@ -115,11 +120,3 @@ def lending_and_balancer() -> tuple[Lending, Balancer]:
         lender.world.token(symbol).approve(balancer.vault, 2**255, sender=TRADER)
     balancer.fill(pool, [amounts[token] for token in pair])
     return lender, balancer
-
-
-def admin_of_aave() -> str:
-    """Who may pause and freeze reserves in the sandbox."""
-    return development_address("market")
-
-
-__all__ = ["AAVE", "BALANCER", "NOBODY", "SKIP_AAVE", "Lending", "admin_of_aave", "lending_and_balancer", "lending_world"]
