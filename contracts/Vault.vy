@@ -218,6 +218,16 @@ def settle(order: orders.Order, signer: address, signature: Bytes[1024]):
     )
 
 
+@external
+def cancel(nonce: uint256):
+    """
+    @notice Uses up the current nonce, so that no order signed for it can settle. Any authorised
+            signer, the curator, the guardian or the owner; reverts for another nonce.
+    """
+    assert staticcall IMandate(valuation.mandate).may_cancel(msg.sender), "roles: may not cancel"
+    orders._cancel(nonce)
+
+
 @internal
 def _execute(legs: DynArray[IVenue.Leg, 16], before: uint256[16]) -> Execution:
     """
@@ -229,11 +239,12 @@ def _execute(legs: DynArray[IVenue.Leg, 16], before: uint256[16]) -> Execution:
     for leg: IVenue.Leg in legs:
         i: uint256 = convert(leg.token_in, uint256)
         j: uint256 = convert(leg.token_out, uint256)
-        assert max(i, j) < custody._COUNT, "orders: unknown token"
+        listed: bool = leg.venue >= FIRST_VENUE
+        assert max(i, j) < custody._COUNT and (listed or i != j), "orders: unknown token"
         wanted: uint256 = convert(leg.amount_in, uint256)
         amount_in: uint256 = min(wanted, executed.after[i])
         amount_out: uint256 = 0
-        if leg.venue >= FIRST_VENUE:
+        if listed:
             v: uint256 = convert(leg.venue - FIRST_VENUE, uint256)
             assert v < positions._COUNT, "orders: unknown venue"
             had_in: uint256 = custody._holding(i, claimed)
@@ -246,7 +257,6 @@ def _execute(legs: DynArray[IVenue.Leg, 16], before: uint256[16]) -> Execution:
             # A lending leg has one token: its minimum is what must arrive, whatever it clamps to.
             self._check_minimum(leg.min_amount_out, wanted if i == j else amount_in, wanted, amount_out)
         elif amount_in > 0:
-            assert i != j, "orders: unknown token"
             amount_in, amount_out = uniswap._swap(
                 leg.venue, custody._TOKENS[i], custody._TOKENS[j], leg.fee, amount_in
             )
@@ -268,9 +278,8 @@ def _check_minimum(minimum: uint128, amount_in: uint256, wanted: uint256, amount
     """
     @dev The minimum shrinks with the amount, rounded up.
     """
-    if minimum > 0:
-        needed: uint256 = fees._ceil_div(convert(minimum, uint256) * amount_in, wanted)
-        assert amount_out >= needed, "orders: amount out below minimum"
+    needed: uint256 = fees._ceil_div(convert(minimum, uint256) * amount_in, wanted)
+    assert amount_out >= needed, "orders: amount out below minimum"
 
 
 @internal
@@ -334,14 +343,6 @@ def claim(asset_index: uint256, receiver: address) -> uint256:
     @return Base units paid.
     """
     return convert(raw_call(extension, msg.data, max_outsize=32, is_delegate_call=True), uint256)
-
-
-@external
-def cancel(nonce: uint256):
-    """
-    @notice Uses up the current nonce, so that no order signed for it can settle; see VaultExtension.
-    """
-    raw_call(extension, msg.data, is_delegate_call=True)
 
 
 @external

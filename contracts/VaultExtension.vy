@@ -23,13 +23,11 @@ from ethereum.ercs import IERC20
 from ethereum.ercs import IERC4626
 from snekmate.auth import ownable
 from snekmate.tokens import erc20
-from snekmate.utils import eip712_domain_separator
 from .interfaces import IMandate
 from .interfaces import IPriceOracle
 from .interfaces import IVenue
 from .modules import custody
 from .modules import fees
-from .modules import orders
 from .modules import state
 from .modules import valuation
 from .modules import positions
@@ -41,7 +39,6 @@ initializes: state
 initializes: custody[state := state]
 initializes: positions[custody := custody]
 initializes: valuation[erc20 := erc20, custody := custody, state := state, positions := positions]
-initializes: orders[eip712_domain_separator := eip712_domain_separator, state := state]
 
 exports: (
     erc20.permit,
@@ -91,18 +88,8 @@ event Recovered:
     amount: uint256
 
 
-struct DeleverageTerms:
-    allowed: bool
-    target_health: uint256
-    discount_bps: uint256
-
-
 interface Owned:
     def owner() -> address: view
-
-
-interface Deleveraging:
-    def deleverage_terms(health: uint256) -> DeleverageTerms: view
 
 
 ONE: constant(uint256) = 10**18
@@ -288,24 +275,29 @@ def deleverage(venue: uint256, debt: uint256, collateral: uint256, amount: uint2
     self._check_delegated()
     assert venue < positions._COUNT and max(debt, collateral) < custody._COUNT, "positions: unknown venue"
     health_before: uint256 = positions._health_at(venue)
-    terms: DeleverageTerms = staticcall Deleveraging(valuation.mandate).deleverage_terms(health_before)
-    assert terms.allowed, "deleverage: not allowed"
+    allowed: bool = False
+    target_health: uint256 = 0
+    discount_bps: uint256 = 0
+    allowed, target_health, discount_bps = staticcall IMandate(valuation.mandate).deleverage_terms(health_before)
+    assert allowed, "deleverage: not allowed"
     prices: DynArray[uint256, 16] = staticcall IPriceOracle(valuation.oracle).prices()
 
     # A repayment of r raises the factor from H to T when r = D (T - H) / T.
-    needed: uint256 = self._needed(venue, debt, prices, health_before, terms.target_health, 0)
+    needed: uint256 = self._needed(venue, debt, prices, health_before, target_health, 0)
     from_wallet: uint256 = min(needed, custody._holding(debt, state._claimed_assets()))
     if from_wallet > 0:
         positions._repay(venue, debt, from_wallet)
 
     # Collateral worth r (1 + discount) leaves with it: r = D (T - H) / (T - (1 + discount) LT).
-    price: uint256 = (10_000 + terms.discount_bps) * ONE // 10_000
+    price: uint256 = (10_000 + discount_bps) * ONE // 10_000
     lost: uint256 = price * positions._threshold(venue, collateral) // ONE
-    assert terms.target_health > lost, "deleverage: discount too deep"
-    needed = self._needed(venue, debt, prices, positions._health_at(venue), terms.target_health, lost)
+    assert target_health > lost, "deleverage: discount too deep"
+    needed = self._needed(venue, debt, prices, positions._health_at(venue), target_health, lost)
     taken: uint256 = min(amount, needed)
     paid: uint256 = 0
     if taken > 0:
+        held: uint256 = positions._position(venue).held[collateral]
+        taken = min(taken, held * prices[collateral] // price * ONE // prices[debt])
         paid = taken * prices[debt] // ONE * price // prices[collateral]
         positions._repay_from(venue, debt, msg.sender, taken)
         positions._send_receipts(venue, collateral, msg.sender, paid)
@@ -327,7 +319,7 @@ def deleverage(venue: uint256, debt: uint256, collateral: uint256, amount: uint2
 
 
 # ---------------------------------------------------------------------------------------------
-# The base asset, and orders
+# The base asset, and stray tokens
 # ---------------------------------------------------------------------------------------------
 
 
@@ -375,18 +367,6 @@ def redeem(shares: uint256, receiver: address, owner: address) -> uint256:
     assets: uint256 = fees._net(valuation._to_assets(shares, appraisal.total_assets, False), valuation._terms().exit_fee_bps)
     self._withdraw(assets, shares, receiver, owner, appraisal)
     return assets
-
-
-@external
-@reentrant
-def cancel(nonce: uint256):
-    """
-    @notice Uses up the current nonce, so that no order signed for it can settle. Any authorised
-            signer, the curator, the guardian or the owner; reverts for another nonce.
-    """
-    self._check_delegated()
-    assert staticcall IMandate(valuation.mandate).may_cancel(msg.sender), "roles: may not cancel"
-    orders._cancel(nonce)
 
 
 @external

@@ -18,6 +18,8 @@ from tests.support.world import ERC20_ABI, Leg, World, blue_chip, product_abi, u
 
 AAVE, BALANCER = 2, 3
 """How legs name the venues."""
+TRIGGER, TARGET, DISCOUNT = 12_500, 15_000, 200
+"""Health factors times 10,000, and basis points."""
 SKIP_AAVE = 1 << 16
 SUPPLIED = ("WETH", "WBTC")
 BORROWED = ("USDC", "WETH")
@@ -96,7 +98,16 @@ def lending_world(balancer: Balancer | None = None, pools: tuple[bytes, ...] = (
         ids = tuple("0x" + pool.hex() for pool in pools)
         listed.append(BalancerV2Venue(kind="balancer_v2", vault=balancer.vault, pools=ids))
     file = with_weights(blue_chip(), **dict.fromkeys(blue_chip().symbols, (0, 10_000)))
-    file = with_terms(file, turnover_capacity_bps=65_535, loss_capacity_bps=500)
+    file = with_terms(
+        file,
+        turnover_capacity_bps=65_535,
+        loss_capacity_bps=500,
+        drawdown_reduce_bps=9_000,
+        drawdown_halt_bps=9_500,
+        deleverage_trigger_bps=TRIGGER,
+        deleverage_target_bps=TARGET,
+        deleverage_discount_bps=DISCOUNT,
+    )
     world = World.deploy(file.model_copy(update={"venues": (*file.venues, *listed)}), evm=evm)
     world.deposit("alice", usdc(1_000_000))
     world.invest()

@@ -12,6 +12,7 @@ from tests.support.evm import reverts
 from tests.support.lending import AAVE, SKIP_AAVE, Lending
 from tests.support.world import ONE, usdc
 
+
 def leave(lender: Lending, role: str, shares: int | None = None, skip: int = 0) -> tuple[int, ...]:
     lender.bring(role, "USDC", usdc(200_000))
     return lender.world.leave_in_kind(role, shares, skip)

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""deleverage: by anyone, only in need, only up to the target, first with what the wallet holds."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.support.evm import reverts
+from tests.support.lending import DISCOUNT, TARGET, TRIGGER, Lending
+from tests.support.world import usdc
+
+USDC, WETH, WBTC = 0, 1, 2
+PLENTY = usdc(400_000)
+
+
+@pytest.fixture
+def strained(lending: Lending) -> Lending:
+    """350,000 dollars owed, none in the wallet, and ether fallen until health is below the trigger."""
+    lending.open(usdc(350_000))
+    world = lending.world
+    # All dollars into ether, at pools where the sandbox left them.
+    world.settle([world.leg("USDC", "LINK", world.vault.holdings()[0], 3000)])
+    world.set_feed("ETH/USD", 2600)
+    world.set_feed("BTC/USD", 47_000)
+    assert lending.health() * 10_000 < TRIGGER
+    lending.bring("attacker", "USDC", PLENTY)
+    return lending
+
+
+def rescue(lender: Lending, amount: int = PLENTY, collateral: int = WETH) -> tuple[int, int]:
+    taken, paid = lender.world.vault.deleverage(0, USDC, collateral, amount, sender="attacker")
+    return taken, paid
+
+
+def test_not_while_healthy(lending: Lending) -> None:
+    lending.open()
+    with reverts("deleverage: not allowed"):
+        rescue(lending)
+
+
+def test_brings_health_to_the_target_and_no_further(strained: Lending) -> None:
+    rescue(strained)
+    assert float(strained.health()) == pytest.approx(TARGET / 10_000, rel=3e-4)
+    assert strained.health() * 10_000 <= TARGET + 5
+    with reverts("deleverage: not allowed"):
+        rescue(strained)
+
+
+def test_pays_collateral_at_the_oracles_price_and_the_discount(strained: Lending) -> None:
+    world, prices = strained.world, strained.world.prices()
+    before = world.vault.value()
+    taken, paid = rescue(strained)
+    repaid, given = taken * prices[USDC], paid * prices[WETH]
+    assert given == pytest.approx(repaid * (10_000 + DISCOUNT) / 10_000, rel=1e-9)
+    assert given <= repaid * (10_000 + DISCOUNT) // 10_000
+    assert strained.token("WETH").balanceOf("attacker") == pytest.approx(paid, abs=1)
+    # All that those who stay lose is the discount.
+    assert before - world.vault.value() <= repaid * DISCOUNT // 10_000 // 10**18 + 10**13
+    assert world.tokens[USDC].allowance(world.vault, strained.pool) == 0
+
+
+def test_the_wallet_pays_first(strained: Lending) -> None:
+    world = strained.world
+    world.give("USDC", world.vault, usdc(1_000_000))
+    _, owed = strained.position()
+    taken, paid = rescue(strained)
+    assert (taken, paid) == (0, 0)
+    assert strained.position()[1][USDC] < owed[USDC]
+    assert float(strained.health()) == pytest.approx(TARGET / 10_000, rel=3e-4)
+
+
+def test_takes_only_what_is_offered(strained: Lending) -> None:
+    before = strained.health()
+    assert rescue(strained, usdc(1000))[0] == usdc(1000)
+    assert strained.health() > before
+
+
+def test_pays_no_more_collateral_than_there_is(strained: Lending) -> None:
+    strained.world.set_feed("ETH/USD", 2300)
+    held = strained.position()[0][WETH]
+    _, paid = rescue(strained)
+    assert held - 10**10 <= paid <= held
+
+
+def test_works_when_halted_below_the_target(lending: Lending) -> None:
+    lending.open(usdc(280_000))
+    world = lending.world
+    world.settle([world.leg("USDC", "LINK", world.vault.holdings()[0], 3000)])
+    lending.bring("attacker", "USDC", PLENTY)
+    world.set_feed("ETH/USD", 2500)
+    world.set_feed("BTC/USD", 48_000)
+    assert TRIGGER < lending.health() * 10_000 < TARGET
+    with reverts("deleverage: not allowed"):
+        rescue(lending)
+    world.mandate.guardian_trip(2, sender="guardian")
+    assert rescue(lending)[0] > 0
+
+
+def test_needs_live_prices(strained: Lending) -> None:
+    strained.world.evm.mine(2 * 86_400)
+    with reverts("oracle: stale"):
+        rescue(strained)
+
+
+def test_unknown_places(strained: Lending) -> None:
+    for places in ((4, USDC, WETH), (0, 5, WETH), (0, USDC, 5)):
+        with reverts("positions: unknown venue"):
+            strained.world.vault.deleverage(*places, usdc(1), sender="attacker")
+    with reverts("deleverage: nothing to do"):
+        strained.world.vault.deleverage(0, WBTC, WETH, 10**8, sender="attacker")
+
+
+@given(offers=st.lists(st.tuples(st.integers(1, usdc(120_000)), st.sampled_from([WETH, WBTC])), max_size=5))
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_health_only_rises_and_never_past_the_target(strained: Lending, offers: list[tuple[int, int]]) -> None:
+    with strained.world.evm.rolled_back():
+        for amount, collateral in offers:
+            before = strained.health()
+            if before * 10_000 >= TRIGGER:
+                break
+            rescue(strained, amount, collateral)
+            assert before < strained.health()
+            assert strained.health() * 10_000 <= TARGET + 5
