@@ -326,9 +326,10 @@ class Mandate(Section):
         """The price oracle's constructor argument: one for each asset, or none at all."""
         if all(asset.oracle.second_source is None for asset in self.assets):
             return ()
-        return tuple(self._second_price(asset) for asset in self.ordered_assets)
+        return tuple(self.second_price(asset) for asset in self.ordered_assets)
 
-    def _second_price(self, asset: Asset) -> SecondPrice:
+    def second_price(self, asset: Asset) -> SecondPrice:
+        """What the chain holds an asset's price against."""
         source = asset.oracle.second_source
         if source is None:
             return SecondPrice(ZERO_ADDRESS, 0, 0, 0, 0, 0)

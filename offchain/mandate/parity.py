@@ -36,7 +36,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from offchain.errors import PlimsollError
-from offchain.mandate.limits import TABLE_LIMITS, OracleFeed, VaultLimits
+from offchain.mandate.limits import TABLE_LIMITS, OracleFeed, SecondPrice, VaultLimits
 from offchain.mandate.models import Mandate
 from offchain.mandate.universe import FULL_BPS
 from offchain.mandate.venues import MAX_LISTED
@@ -73,6 +73,8 @@ class ChainMandate:
     oracle_feeds: tuple[OracleFeed, ...] | None = None
     name: str | None = None
     symbol: str | None = None
+    second_prices: tuple[SecondPrice, ...] | None = None
+    """One for each asset; the zero address where there is none."""
 
 
 def compare_with_chain(mandate: Mandate, chain: ChainMandate) -> VaultLimits:
@@ -142,6 +144,14 @@ def tighter_limits(mandate: Mandate, chain: VaultLimits) -> VaultLimits:
     return chain
 
 
+def _same_second_prices(mandate: Mandate, theirs: tuple[SecondPrice, ...]) -> None:
+    for asset, found in zip(mandate.ordered_assets, theirs, strict=True):
+        mine = mandate.second_price(asset)
+        if (mine.pool.lower(), *mine.as_struct()[1:]) != (found.pool.lower(), *found.as_struct()[1:]):
+            field = f"assets[{asset.symbol}].oracle.second_source"
+            raise MandateParityError(field, mine, found, "the vault's price oracle is configured differently")
+
+
 def _same_identity(mandate: Mandate, chain: ChainMandate) -> None:
     wrong = "wrong vault or wrong file"
     if mandate.chain_id != chain.chain_id:
@@ -160,6 +170,8 @@ def _same_identity(mandate: Mandate, chain: ChainMandate) -> None:
                 f"{token} at {index}",
                 wrong,
             )
+    if chain.second_prices is not None:
+        _same_second_prices(mandate, chain.second_prices)
     if chain.oracle_feeds is None:
         return
     if len(chain.oracle_feeds) != len(mandate.assets):

@@ -14,24 +14,39 @@ from offchain.market.rpc import NodeClient
 from offchain.market.snapshot import Block
 
 LATEST_ROUND_DATA = abi.encode_call("latestRoundData()")
+_STATUSES = abi.encode_call("statuses()")
+_NOT_THE_FEED = {
+    4: "the rollup's sequencer is down, or came back within the grace; wait for it",
+    5: "its second source has too little liquidity or history to be relied on; wait, or replace the oracle",
+    6: "its two sources are further apart than the mandate allows; find out which one is wrong before anything else",
+}
+"""Statuses of the oracle that are not about a feed."""
 _RATIO = abi.encode_call("stEthPerToken()")
 _ROUND_WORDS = 5
 # As on-chain: a round may carry the timestamp of a node whose clock runs ahead.
 _CLOCK_TOLERANCE = 60
 
 
-def explain_dead_oracle(client: NodeClient, mandate: Mandate, block: Block, prices: Sequence[int]) -> OracleError:
+def explain_dead_oracle(
+    client: NodeClient, mandate: Mandate, block: Block, oracle: str, prices: Sequence[int]
+) -> OracleError:
     """Read the feeds one by one at the block and build the error that names the first dead one.
 
     Parameters
     ----------
+    oracle
+        The price oracle, which says what is wrong besides the feeds.
     prices
-        What the oracle answered; 0 for a dead price.
+        What it answered; 0 for a dead price.
     """
     dead = [asset for asset, price in zip(mandate.ordered_assets, prices, strict=True) if price == 0]
-    calls = [call for asset in dead for call in _sources(asset)]
+    calls = [Call(oracle, _STATUSES), *(call for asset in dead for call in _sources(asset))]
     method, params = aggregate_request(calls, {"blockHash": block.hash})
     answers = dict(zip(calls, decode_multicall(client, client.call(method, *params), len(calls)), strict=True))
+    statuses = answers[Call(oracle, _STATUSES)]
+    for asset, status in zip(mandate.ordered_assets, abi.array(statuses, 0) if statuses else (), strict=False):
+        if status[0] in _NOT_THE_FEED:
+            return OracleError(asset.symbol, _NOT_THE_FEED[status[0]])
     for asset in dead:
         for feed, heartbeat in _feeds(asset):
             answer = answers[Call(feed, LATEST_ROUND_DATA)]

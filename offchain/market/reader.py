@@ -138,7 +138,7 @@ def _read_once(
     _same_tokens(mandate, views)
     live, prices, updated_at = decode_prices(parts.oracle, state[2], state[3], len(mandate.assets))
     if not live:
-        raise explain_dead_oracle(client, mandate, block, prices)
+        raise explain_dead_oracle(client, mandate, block, parts.oracle, prices)
     vault, balances = views.state(parts), views.integers("holdings()")
     if len(balances) != len(prices):
         raise SnapshotError(f"vault {vault_address}: {len(balances)} holdings, {len(prices)} prices; is it a vault?")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 
 import structlog
 
-from offchain.mandate import ChainMandate, Mandate, OracleFeed
+from offchain.mandate import ChainMandate, Mandate, OracleFeed, SecondPrice
 from offchain.market import abi
 from offchain.market.abi import expect
 from offchain.market.errors import SnapshotError
@@ -192,12 +192,13 @@ def read_chain_mandate(client: NodeClient, vault_address: str, mandate: Mandate)
     vault = VaultAnswers(vault_address, dict(zip(views, answers[2:], strict=False)))
     tokens = vault.addresses("tokens()")
     _log_decimals(mandate, answers[2 + len(views) :])
-    limits, feeds = _read_limits_and_feeds(client, parts, len(tokens))
+    limits, feeds, seconds = _read_limits_and_feeds(client, parts, len(tokens))
     return ChainMandate(
         chain_id=served,
         tokens=tuple(tokens),
         limits=limits,
         oracle_feeds=feeds,
+        second_prices=seconds,
         name=vault.text("name()"),
         symbol=vault.text("symbol()"),
     )
@@ -205,21 +206,30 @@ def read_chain_mandate(client: NodeClient, vault_address: str, mandate: Mandate)
 
 def _read_limits_and_feeds(
     client: NodeClient, parts: VaultParts, count: int
-) -> tuple[VaultLimits, tuple[OracleFeed, ...] | None]:
-    """The limits in force and the oracle's table, or `None` when that is not of our shape."""
+) -> tuple[VaultLimits, tuple[OracleFeed, ...] | None, tuple[SecondPrice, ...] | None]:
+    """The limits in force and the oracle's table and second sources, or `None` when those are not of our shape."""
     calls = [Call(parts.mandate, abi.encode_call("limits()")), Call(parts.oracle, abi.encode_call("length()"))]
-    calls += [Call(parts.oracle, abi.encode_call("feeds(uint256)", index)) for index in range(count)]
+    calls += [
+        Call(parts.oracle, abi.encode_call(f"{view}(uint256)", index))
+        for view in ("feeds", "second_sources")
+        for index in range(count)
+    ]
     method, params = aggregate_request(calls, "latest")
     limits, length, *rows = decode_multicall(client, client.call(method, *params), len(calls))
     try:
         if abi.word(expect(length, "length()"), 0) != count:
             raise abi.DecodeError(f"not {count} feeds")
-        feeds = tuple(_feed(expect(row, "feeds()")) for row in rows)
+        feeds = tuple(_feed(expect(row, "feeds()")) for row in rows[:count])
+        seconds = tuple(_second_price(expect(row, "second_sources()")) for row in rows[count:])
     except abi.DecodeError as error:
         log = structlog.get_logger()
         log.warning("oracle.unreadable", oracle=parts.oracle, reason=str(error), effect="its feeds are not compared")
-        feeds = None
-    return VaultAnswers(parts.vault, {"limits()": limits}).limits(), feeds
+        return VaultAnswers(parts.vault, {"limits()": limits}).limits(), None, None
+    return VaultAnswers(parts.vault, {"limits()": limits}).limits(), feeds, seconds
+
+
+def _second_price(row: bytes) -> SecondPrice:
+    return SecondPrice(abi.address(row, 0), *(abi.word(row, index) for index in range(1, 6)))
 
 
 def _feed(row: bytes) -> OracleFeed:

@@ -8,9 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from offchain.mandate import ChainMandate, Mandate, MandateParityError, compare_with_chain, load_mandate
+from offchain.mandate import (
+    ChainMandate,
+    Mandate,
+    MandateParityError,
+    SecondPrice,
+    compare_with_chain,
+    load_mandate,
+)
 
 BLUE_CHIP = Path(__file__).parents[2] / "mandates" / "blue-chip.yaml"
+ZERO = "0x" + "00" * 20
 OTHER = "0x" + "Ab" * 20
 
 
@@ -122,3 +130,26 @@ def test_feeds_that_cannot_be_read_are_not_compared(mandate: Mandate, chain: Cha
 
 def test_another_share_token_is_another_vault(mandate: Mandate, chain: ChainMandate) -> None:
     assert refused(mandate, replace(chain, symbol="OTHER")) == "symbol"
+
+
+def test_a_second_source_that_the_file_does_not_have_is_another_oracle(mandate: Mandate, chain: ChainMandate) -> None:
+    none = SecondPrice(ZERO, 0, 0, 0, 0, 0)
+    agreed = replace(chain, second_prices=(none,) * len(mandate.assets))
+    assert compare_with_chain(mandate, agreed) == mandate.vault_limits
+    other = (none, SecondPrice(OTHER, 0, 1800, 1, 2, 300), *(none,) * (len(mandate.assets) - 2))
+    assert refused(mandate, replace(chain, second_prices=other)) == "assets[WETH].oracle.second_source"
+
+
+@pytest.mark.parametrize(
+    ("field", "mine", "theirs"),
+    [
+        ("loss_per_settlement_bps", 50, 0), ("max_leverage_bps", 20_000, 20_001), ("max_venues_bps", (100,), ()),
+        ("min_buffer_bps", 10, 9), ("cool_down_s", 60, 0), ("heartbeat_minutes", 60, 61), ("heartbeat_minutes", 60, 59),
+    ],
+)  # fmt: skip
+def test_optional_limits_are_compared(mandate: Mandate, field: str, mine: object, theirs: object) -> None:
+    file = mandate.model_copy(update={"limits": mandate.limits.model_copy(update={field: mine})})
+    chain = ChainMandate(file.chain_id, file.addresses, replace(file.vault_limits, **{field: theirs}))
+    assert refused(file, chain).startswith(f"limits.{field}")
+    agreed = ChainMandate(file.chain_id, file.addresses, file.vault_limits)
+    assert compare_with_chain(file, agreed) == file.vault_limits
