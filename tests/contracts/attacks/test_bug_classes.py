@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where each bug class of vaults like this has its regression test; those that cannot occur yet say why."""
+"""Where each bug class of vaults like this has its regression test."""
 
 from __future__ import annotations
 
@@ -28,13 +28,10 @@ TESTED = {
     "replay on another chain": "attacks/test_replay.py::test_replay_of_a_signed_order_on_another_chain",
     "replay of a nonce": "attacks/test_replay.py::test_replay_of_a_settled_order",
     "fee accrual rounding": "vault/test_preview.py::test_each_rounding_is_the_vaults",
+    "sequencer down": "price_oracle/test_sequencer.py::test_while_it_is_down_nothing_is",
+    "proxy whose implementation changes under an allowlist": "attacks/test_changed_venue.py::test_a_proxy_whose_implementation_changes_under_an_allowlist",
+    "health factor checked only on manager actions": "mandate/test_judge_positions.py::test_anyone_may_deleverage_below_the_trigger_up_to_the_target",
     "fee-on-transfer and no-return-value tokens": "attacks/test_strange_tokens.py::test_fee_on_transfer_and_no_return_value_tokens",
-}
-
-CANNOT_OCCUR_YET = {
-    "sequencer down": "no rollup is supported",
-    "proxy whose implementation changes under an allowlist": "no targets are listed: pools are CREATE2 addresses of the canonical factories",
-    "health factor checked only on manager actions": "nothing is borrowed",
 }
 
 
