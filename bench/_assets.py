@@ -10,6 +10,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from eth_abi.abi import encode
+from eth_utils.address import to_checksum_address
+from eth_utils.crypto import keccak
+
 from offchain.sandbox import addresses
 from offchain.sandbox.artifacts import npm_artifact
 from offchain.sandbox.chainlink import TRUFFLE, Feed, submission
@@ -109,14 +113,23 @@ def open_pools(sandbox: Sandbox, first: Listed, second: Listed) -> None:
         _fill(sandbox, token0, token1, tier)
 
 
-def use_pools(sandbox: Sandbox, first: Listed, second: Listed) -> None:
+def use_pools(sandbox: Sandbox, first: Listed, second: Listed, dollars: float = 3000) -> None:
     """Swap once in both directions in every pool of two assets, so that its storage is filled."""
     chain = sandbox.chain
     for sold, bought in ((first, second), (second, first)):
-        amount = sold.units(3000)
+        amount = sold.units(dollars)
         chain.send(*swap_v2(sold.address, bought.address, amount, 0, chain.sender))
         for tier in TIERS:
             chain.send(*swap_v3(sold.address, bought.address, tier, amount, 0, chain.sender))
+
+
+def pool_address(first: Listed, second: Listed, tier: int) -> str:
+    """Where the v3 factory puts a pool."""
+    tokens = sorted((first.address, second.address), key=lambda address: int(address, 16))
+    salt = keccak(encode(["address", "address", "uint24"], [*tokens, tier]))
+    factory, code_hash = addresses.UNISWAP_V3_FACTORY, addresses.UNISWAP_V3_POOL_CODE_HASH
+    seed = b"\xff" + bytes.fromhex(factory[2:]) + salt + bytes.fromhex(code_hash[2:])
+    return str(to_checksum_address(keccak(seed)[-20:]))
 
 
 def swap_v2(

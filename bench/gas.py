@@ -9,6 +9,9 @@ used once, the vault has settled once and holds some of everything, as the accou
 deposit and mint are those of an account that has no share yet, redeem and withdraw leave some; redeem_in_kind
 pays every asset to an account that holds none of the others. ``sizes`` are bytes of runtime code as deployed,
 immutables included; the limit (EIP-170) is 24,576.
+
+Variant ``core`` prices by Chainlink; ``full`` has a Uniswap v3 average as second source of every other asset as well.
+Legs at Aave supply and then withdraw; beside them stand the same calls of the account to Aave's pool.
 """
 
 from __future__ import annotations
@@ -23,10 +26,25 @@ from typing import Any
 
 import yaml
 
-from bench._assets import Listed, give, list_assets, open_pools, report, swap_v2, swap_v3, use_pools
+from bench._assets import (
+    DEPTH,
+    TIERS,
+    Listed,
+    give,
+    list_assets,
+    open_pools,
+    pool_address,
+    report,
+    swap_v2,
+    swap_v3,
+    use_pools,
+)
 from offchain.mandate import load_mandate
-from offchain.route.leg import Venue
+from offchain.mandate.venues import FIRST_LISTED
+from offchain.route.leg import LendingAction, Venue
 from offchain.sandbox import addresses
+from offchain.sandbox.aave import SUPPLY
+from offchain.sandbox.contract import function
 from offchain.sandbox.standup import Sandbox, launch
 from offchain.sandbox.tokens import APPROVE
 from offchain.settle.development import development_address
@@ -49,7 +67,16 @@ SIZE = 1000
 """Dollars of a swap."""
 KEPT_BPS = 9800
 """Of a swap's dollars that it must return."""
-BASE_UNIT = 10**6
+FULL_ASSETS = (4, 8)
+"""Numbers of assets whose pools are all there for a second source."""
+WINDOW = 600
+"""Seconds that a second source averages over."""
+LENT = ("USDC", "WETH", "WBTC", "LINK")
+"""What is supplied to Aave."""
+WITHDRAW = function("withdraw(address,uint256,address)")
+GROW = function("increaseObservationCardinalityNext(uint16)")
+TRIGGER_BPS, TARGET_BPS = 15_000, 20_000
+"""Health factors times 10,000 of deleveraging."""
 
 Row = dict[str, Any]
 Swap = tuple[int, int, int]
@@ -63,6 +90,7 @@ class Bench:
     sandbox: Sandbox
     assets: Sequence[Listed]
     vault: DeployedVault
+    variant: str = "core"
 
     def settle(self, legs: Sequence[tuple[int, ...]]) -> int:
         """Sign an order and relay it; gas used."""
@@ -106,24 +134,30 @@ def measure(sandbox: Sandbox) -> tuple[list[Row], dict[str, int]]:
             act(sandbox, everything[first], everything[second])
         # The pools' own averages start to count a second after.
         sandbox.chain.mine(sandbox.chain.timestamp() + 60)
+    _lengthen_history(sandbox, everything)
     for asset in everything:
         _fund_account(sandbox, asset)
     rows: list[Row] = []
     sizes: dict[str, int] = {}
-    with TemporaryDirectory(prefix="plimsoll-gas-") as folder:
-        for count in ASSETS:
-            bench = _stand_up(sandbox, everything[:count], Path(folder))
-            rows += [_settle_row(bench, legs, venue) for venue in VENUES for legs in LEGS]
-            rows += _share_rows(bench)
-            sizes = {
-                name: len(sandbox.chain.code(address)) // 2 - 1
-                for name, address in (
-                    ("Vault", bench.vault.address),
-                    ("Mandate", bench.vault.mandate.address),
-                    ("PriceOracle", bench.vault.oracle.address),
-                )
-            }
+    for count in FULL_ASSETS:
+        mandate = _with_second_sources(sandbox, _mandate(everything[:count]), everything[:count])
+        bench = _stand_up(sandbox, mandate, everything[:count], "full")
+        rows += [_settle_row(bench, legs, Venue.UNISWAP_V3) for legs in LEGS]
+        rows += _share_rows(bench)
+    for count in ASSETS:
+        bench = _stand_up(sandbox, _mandate(everything[:count]), everything[:count])
+        rows += [_settle_row(bench, legs, venue) for venue in VENUES for legs in LEGS]
+        rows += _share_rows(bench)
+        lending = _stand_up_lending(sandbox, everything[:count])
+        rows += [_lending_row(lending, legs) for legs in LEGS]
+        rows.append(_deleverage_row(lending))
+        sizes = _sizes(sandbox, lending.vault)
     return rows, sizes
+
+
+def _sizes(sandbox: Sandbox, vault: DeployedVault) -> dict[str, int]:
+    """Bytes of code of every contract of a vault, as deployed."""
+    return {name: len(sandbox.chain.code(address)) // 2 - 1 for name, address in sorted(vault.addresses.items())}
 
 
 def swaps(venue: Venue, legs: int, assets: int) -> list[Swap]:
@@ -145,17 +179,46 @@ def _fund_account(sandbox: Sandbox, asset: Listed) -> None:
         sandbox.chain.send(asset.address, APPROVE, router, 2**256 - 1, sender=account)
 
 
-def _stand_up(sandbox: Sandbox, assets: Sequence[Listed], folder: Path) -> Bench:
-    file = folder / f"{len(assets)}.yaml"
-    file.write_text(yaml.safe_dump(_mandate(assets)))
-    bench = Bench(sandbox, assets, deploy_vault(sandbox, file))
+def _stand_up(sandbox: Sandbox, mandate: dict[str, Any], assets: Sequence[Listed], variant: str = "core") -> Bench:
+    with TemporaryDirectory(prefix="plimsoll-gas-") as folder:
+        file = Path(folder) / "mandate.yaml"
+        file.write_text(yaml.safe_dump(mandate))
+        # A mandate of the same terms would be the same contract, which serves one vault only.
+        salt = f"{variant} {len(mandate['venues'])}".encode()
+        bench = Bench(sandbox, assets, deploy_vault(sandbox, file, salt), variant)
     base = assets[0]
     give(sandbox, base, development_address("alice"), base.units(2 * HOLDING))
     bench.vault.deposit("alice", base.units(HOLDING))
     for asset in assets[1:]:
         give(sandbox, asset, bench.vault.address, asset.units(HOLDING))
+    sandbox.chain.mine(sandbox.chain.timestamp() + 60)
     # State slots that a first settlement fills are full from now on.
     bench.settle([_leg(bench, Venue.UNISWAP_V3, (0, 1, 3000))])
+    sandbox.chain.mine(sandbox.chain.timestamp() + 60)
+    return bench
+
+
+def _stand_up_lending(sandbox: Sandbox, assets: Sequence[Listed]) -> Bench:
+    """A vault that has supplied some of everything to Aave, as the account has, and owes dollars there."""
+    mandate = _mandate(assets)
+    pool = {"kind": "aave_v3", "pool": addresses.AAVE_POOL, "supply": list(LENT), "borrow": ["USDC"]}
+    mandate["venues"].append(pool)
+    mandate["limits"] |= {
+        "max_leverage_bps": 30_000,
+        "min_health_bps": TRIGGER_BPS,
+        "deleverage_trigger_bps": TRIGGER_BPS,
+        "deleverage_target_bps": TARGET_BPS,
+        "deleverage_discount_bps": 200,
+    }
+    mandate["fees"] = {"entry_bps": 160, "exit_bps": 160, "oracle_error_bps": 310}
+    bench = _stand_up(sandbox, mandate, assets)
+    account = development_address("attacker")
+    legs = []
+    for i, asset in enumerate(assets[: len(LENT)]):
+        sandbox.chain.send(asset.address, APPROVE, addresses.AAVE_POOL, 2**256 - 1, sender=account)
+        sandbox.chain.send(addresses.AAVE_POOL, SUPPLY, asset.address, asset.units(SIZE), account, 0, sender=account)
+        legs.append((FIRST_LISTED, i, i, int(LendingAction.SUPPLY), asset.units(SIZE), 0))
+    bench.settle(legs)
     sandbox.chain.mine(sandbox.chain.timestamp() + 60)
     return bench
 
@@ -207,10 +270,66 @@ def _settle_row(bench: Bench, count: int, venue: Venue) -> Row:
         "legs": count,
         "assets": len(bench.assets),
         "venue": VENUES[venue],
-        "variant": "core",
+        "variant": bench.variant,
         "gas": gas,
         "router_gas": router_gas,
         "ratio": round(gas / router_gas, 4),
+    }
+
+
+def _lending_row(bench: Bench, count: int) -> Row:
+    """Supplies, then withdrawals of half as much."""
+    account = development_address("attacker")
+    half = len(LENT)
+    legs, calls = [], []
+    for number in range(count):
+        i = number % half
+        asset = bench.assets[i]
+        amount = asset.units(SIZE if number < half else SIZE / 2)
+        action = LendingAction.SUPPLY if number < half else LendingAction.WITHDRAW
+        legs.append((FIRST_LISTED, i, i, int(action), amount, 0))
+        supply = (SUPPLY, asset.address, amount, account, 0)
+        calls.append(supply if number < half else (WITHDRAW, asset.address, amount, account))
+    gas = bench.measured(lambda: bench.settle(legs))
+    send = bench.sandbox.chain.send
+
+    def by_hand() -> int:
+        receipts = [send(addresses.AAVE_POOL, *call, sender=account) for call in calls]
+        return sum(int(receipt["gasUsed"], 16) for receipt in receipts)
+
+    beside = bench.measured(by_hand)
+    return {
+        "name": "settle",
+        "legs": count,
+        "assets": len(bench.assets),
+        "venue": "aave_v3",
+        "variant": bench.variant,
+        "gas": gas,
+        "router_gas": beside,
+        "ratio": round(gas / beside, 4),
+    }
+
+
+def _deleverage_row(bench: Bench) -> Row:
+    """After a fall of ether and bitcoin: the caller repays a part and is paid in ether's receipt token."""
+    usdc, weth = bench.assets[:2]
+
+    def deleverage() -> int:
+        supply = (FIRST_LISTED, 1, 1, int(LendingAction.SUPPLY), weth.units(HOLDING / 2), 0)
+        borrow = (FIRST_LISTED, 0, 0, int(LendingAction.BORROW), usdc.units(HOLDING / 4), 0)
+        sell = (int(Venue.UNISWAP_V3), 0, 1, 3000, usdc.units(1.2 * HOLDING), 0)
+        bench.settle([supply, borrow, sell])
+        for asset in bench.assets[1:3]:
+            report(bench.sandbox, asset, asset.price * 0.68)
+        attacker = bench.vault.token(0).functions
+        bench.send("attacker", attacker.approve(bench.vault.address, 2**256 - 1))
+        return bench.send("attacker", bench.vault.vault.functions.deleverage(0, 0, 1, usdc.units(HOLDING)))
+
+    return {
+        "name": "deleverage",
+        "assets": len(bench.assets),
+        "variant": bench.variant,
+        "gas": bench.measured(deleverage),
     }
 
 
@@ -240,14 +359,42 @@ def _share_rows(bench: Bench) -> list[Row]:
     }
     gas = {name: bench.measured(lambda call=call: bench.send(*call)) for name, call in calls.items()}  # type: ignore[misc]
     gas["trip"] = bench.measured(lambda: _trip(bench))
-    return [{"name": name, "assets": len(bench.assets), "variant": "core", "gas": used} for name, used in gas.items()]
+    return [
+        {"name": name, "assets": len(bench.assets), "variant": bench.variant, "gas": used} for name, used in gas.items()
+    ]
 
 
 def _trip(bench: Bench) -> int:
-    """After a fall of every price but the base asset's by a half."""
+    """After a fall of every price but the base asset's to three fifths."""
     for asset in bench.assets[1:]:
-        report(bench.sandbox, asset, asset.price / 2)
+        report(bench.sandbox, asset, asset.price * 0.6)
     return bench.send("attacker", bench.vault.mandate.functions.trip())
+
+
+def _lengthen_history(sandbox: Sandbox, assets: Sequence[Listed]) -> None:
+    """Let the pools of the ring keep observations, and make some."""
+    ring = [(i, i + 1) for i in range(max(FULL_ASSETS) - 1)]
+    for first, second in ring:
+        sandbox.chain.send(pool_address(assets[first], assets[second], TIERS[0]), GROW, 8)
+    for _ in range(3):
+        for first, second in ring:
+            # Only a swap that moves the tick leaves an observation.
+            use_pools(sandbox, assets[first], assets[second], DEPTH / 50)
+        sandbox.chain.mine(sandbox.chain.timestamp() + WINDOW)
+
+
+def _with_second_sources(sandbox: Sandbox, mandate: dict[str, Any], assets: Sequence[Listed]) -> dict[str, Any]:
+    """The mean price in the pool with its neighbour before it, for every asset but the base."""
+    for i in range(1, len(assets)):
+        mandate["assets"][i]["oracle"]["second_source"] = {
+            "pool": pool_address(assets[i - 1], assets[i], TIERS[0]),
+            "quote": assets[i - 1].symbol,
+            "window_s": WINDOW,
+            "min_liquidity": 1,
+            "min_cardinality": 2,
+            "max_deviation_bps": 10_000,
+        }
+    return mandate
 
 
 def _print(rows: Sequence[Row], sizes: dict[str, int]) -> None:

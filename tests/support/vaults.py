@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,8 @@ class DeployedVault:
     vault: Contract
     mandate: Contract
     oracle: Contract
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    """Of every contract that it is made of, by the contract's name."""
 
     @property
     def address(self) -> str:
@@ -121,4 +124,5 @@ def deploy_vault(
         web3.eth.contract(address=web3.to_checksum_address(creation.address), abi=contract_abi(creation.contract))
         for creation in (plan.vault, plan.mandate, plan.oracle)
     )
-    return DeployedVault(web3, file, mandate, vault, policy, oracle)
+    addresses = {creation.contract: creation.address for creation in plan.creations}
+    return DeployedVault(web3, file, mandate, vault, policy, oracle, addresses)
