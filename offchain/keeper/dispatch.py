@@ -13,6 +13,7 @@ import structlog
 
 from offchain.keeper.breaker_watch import BreakerWatch
 from offchain.keeper.journal import Journal
+from offchain.keeper.life_signs import LifeSigns
 from offchain.keeper.loan_watch import LoanWatch
 from offchain.keeper.orders import OrderWatch
 from offchain.keeper.records import OrderRecord, Purpose, TransactionRecord
@@ -68,12 +69,14 @@ class Dispatch:
         signer: OrderSigner,
         domain: Domain,
         loan: LoanWatch | None = None,
+        life: LifeSigns | None = None,
     ) -> None:
         self._node = node
         self._journal = journal
         self._submitter = submitter
         self._breaker = breaker
         self._loan = loan
+        self._life = life
         self._signer = signer
         self._domain = domain
         self._orders = OrderWatch(node, journal, domain.vault)
@@ -95,8 +98,14 @@ class Dispatch:
         waiting = self._submitter.in_flight()
         if self._breaker.guard(head, waiting) is not None or self._deleverages(head, waiting):
             return
-        if self._breaker.record(head, waiting) is None:
+        if self._breaker.record(head, waiting) is None and not self._shows_life(waiting, head):
             self._look_after(waiting, head)
+
+    def _shows_life(self, waiting: TransactionRecord | None, head: Block) -> bool:
+        """Whether a sign of life took this block's turn; an order that can still settle goes first."""
+        if self._life is None or (waiting is None and self._orders.pending(head.number) is not None):
+            return False
+        return self._life.show(head, waiting)
 
     def _deleverages(self, head: Block, waiting: TransactionRecord | None) -> bool:
         return self._loan is not None and self._loan.guard(head, waiting) is not None

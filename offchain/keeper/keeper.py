@@ -30,6 +30,7 @@ from offchain.keeper.dispatch import Dispatch, Expected
 from offchain.keeper.health import Health
 from offchain.keeper.history_chunks import decode_history, encode_history
 from offchain.keeper.journal import Journal, JournalError
+from offchain.keeper.life_signs import LifeSigns
 from offchain.keeper.loan_watch import LoanWatch
 from offchain.keeper.pipeline import deliberate, plan_to_json, volatility
 from offchain.keeper.records import Decision
@@ -158,7 +159,16 @@ class Keeper:
         self._loan = None
         if self._lending is not None:
             self._loan = LoanWatch(self._node, submitter, self.vault, mandate, self._lending)
-        self._dispatch = Dispatch(self._node, journal, submitter, breaker, signer, identity.domain, self._loan)
+        life = LifeSigns(
+            self._node,
+            journal,
+            submitter,
+            signer,
+            chain_id=mandate.chain_id,
+            mandate_contract=identity.mandate_contract,
+            limits=mandate.vault_limits,
+        )
+        self._dispatch = Dispatch(self._node, journal, submitter, breaker, signer, identity.domain, self._loan, life)
         self._pools = discover_pools(client, mandate)
         self._history = history_reader or HistoryReader(client, mandate)
         self._heads = HeadWatch(announced_by, self.stopping) if announced_by else None

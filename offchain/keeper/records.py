@@ -26,6 +26,8 @@ class Purpose(StrEnum):
     POKE = "poke"
     """Records which conditions of the breaker's table hold that have to persist."""
     DELEVERAGE = "delever"
+    BEAT = "beat"
+    """The keeper's sign of life."""
     VOID = "void"
     """A transfer of nothing to oneself, which takes the account nonce of one that must not be mined."""
 

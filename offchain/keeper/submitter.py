@@ -84,6 +84,7 @@ class Submitter:
             Purpose.TRIP: urgent_policy,
             Purpose.POKE: policy,
             Purpose.DELEVERAGE: urgent_policy,
+            Purpose.BEAT: urgent_policy,
             Purpose.VOID: urgent_policy,
         }
         self._patience = patience
@@ -170,9 +171,13 @@ class Submitter:
             )
         return row
 
+    def is_overdue(self, row: TransactionRecord, head: Block) -> bool:
+        """Whether a transaction waits for longer than patience lasts."""
+        return head.number - row.sent_block >= self._patience
+
     def push(self, row: TransactionRecord, job: Job, head: Block) -> TransactionRecord:
         """See to a waiting transaction: give it to a node that lost it, replace it when it waits too long."""
-        if head.number - row.sent_block >= self._patience:
+        if self.is_overdue(row, head):
             return self.send(job, head) or self._rebroadcast(row, public=True)
         return self._rebroadcast(row)
 
