@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from offchain.market.snapshot import Snapshot
+from offchain.market.snapshot import NO_DEBT, Snapshot
 from offchain.route.leg import LendingAction, PlannedLeg, Venue
-from offchain.route.lending import NO_DEBT, ONE, LendingAccount
+from offchain.route.lending import ONE, LendingAccount
 from offchain.route.pool import Pool
 
 MAX_LEGS = 16

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from offchain.mandate import TABLE_LIMITS
-from offchain.market.snapshot import BreakerState, Snapshot, VaultLimits, VaultState
+from offchain.market.snapshot import NO_DEBT, BreakerState, Snapshot, VaultLimits, VaultState
 
 ONE = 10**18
 FULL_BPS = 10_000
@@ -125,8 +125,35 @@ def weight_refusal(
     return None
 
 
+def leverage_refusals(
+    before: tuple[int, int], after: tuple[int, int], cap_bps: int, reduce_only: bool
+) -> list[Refusal]:
+    """Check everything held over what is left after the debt: below the cap, or no further above it than before.
+
+    Parameters
+    ----------
+    before, after
+        USD at 18 decimals held, and left after the debt.
+    cap_bps
+        0 for none.
+    reduce_only
+        Then it may not rise at all.
+    """
+    rises = after[0] * before[1] > before[0] * after[1]
+    found = [Refusal("limits: leverage increased")] if reduce_only and rises else []
+    if cap_bps and after[0] * FULL_BPS > cap_bps * after[1]:
+        was_above = before[0] * FULL_BPS > cap_bps * before[1]
+        if not was_above or rises:
+            found.append(Refusal("limits: leverage"))
+    return found
+
+
 def refusals(
-    snapshot: Snapshot, holdings: Sequence[int], limits: VaultLimits, owed: Sequence[int] | None = None
+    snapshot: Snapshot,
+    holdings: Sequence[int],
+    limits: VaultLimits,
+    owed: Sequence[int] | None = None,
+    health: int | None = None,
 ) -> tuple[Refusal, ...]:
     """Rules that a settlement which leaves `holdings` breaks, on the snapshot's state; empty when it passes.
 
@@ -140,6 +167,8 @@ def refusals(
         To check against: the chain's, or tighter ones.
     owed
         Base units owed after the legs; what is owed now when not given.
+    health
+        Health factor after the legs at 1e18; today's when not given.
     """
     vault = snapshot.vault
     prices = [asset.price for asset in snapshot.assets]
@@ -159,6 +188,12 @@ def refusals(
     refused = weight_refusal(before, after, limits, reduce_only, (sum(debt_before), sum(debt_after)))
     if refused is not None:
         found.append(refused)
+    gross = (sum(before), sum(net_before)), (sum(after), sum(net_after))
+    found += leverage_refusals(*gross, limits.max_leverage_bps, reduce_only)
+    today = NO_DEBT if snapshot.lending is None else snapshot.lending.health_factor
+    now = today if health is None else health
+    if now < min(limits.min_health_bps * _BPS, today):
+        found.append(Refusal("limits: health factor"))
     lost = loss(sum(net_before), sum(net_after))
     if lost and vault.loss_level + lost > limits.loss_capacity_bps * _BPS:
         found.append(Refusal("loss_budget: exhausted"))

@@ -15,7 +15,7 @@ from offchain.allocate.bounds import Frame, compile_frame, limits_in_force
 from offchain.allocate.errors import MismatchError
 from offchain.allocate.explain import BUDGETS, binding_limits, in_words
 from offchain.allocate.joint import best_target
-from offchain.allocate.limits import FULL_BPS, Refusal, owed_values, refusals, settlement_state, values
+from offchain.allocate.limits import FULL_BPS, ONE, Refusal, owed_values, refusals, settlement_state, values
 from offchain.allocate.objective import REPAIR_WORTH, mandated, mean_variance, reducing
 from offchain.allocate.plan import Plan, PlanReason
 from offchain.allocate.program import Objective
@@ -25,7 +25,7 @@ from offchain.allocate.target import Target
 from offchain.allocate.terms import VolatilityCost
 from offchain.forecast.forecast import Forecast
 from offchain.mandate import Mandate, MaximumSharpeObjective
-from offchain.market.snapshot import BreakerState, Snapshot, VaultLimits
+from offchain.market.snapshot import NO_DEBT, BreakerState, Snapshot, VaultLimits
 from offchain.route.errors import RouteError, RouteNotFoundError
 from offchain.route.gas import LEG_GAS, SETTLE_GAS, GasPrice, gas_price
 from offchain.route.leg import Venue
@@ -228,7 +228,7 @@ class _Planner:
                 continue
             refused = ()
             for limits in (self.limits, self.snapshot.vault.limits):
-                refused = refused or refusals(self.snapshot, realised.holdings, limits, realised.owed)
+                refused = refused or refusals(self.snapshot, realised.holdings, limits, realised.owed, realised.health)
             if not refused:
                 return realised, ()
         if failure is not None and not refused:
@@ -321,7 +321,7 @@ class _Planner:
             gain=gain,
             gain_bound=max(gain, target.bound - self._idle),
             leverage_after=(value_after + owed_after) / value_after,
-            health_after=realised.health_factor if np.isfinite(realised.health_factor) else None,
+            health_after=None if realised.health in (None, NO_DEBT) else realised.health / ONE,
         )
 
     def _not_worth_it(self, target: Target) -> Plan:

@@ -9,13 +9,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from offchain.allocate.lending import schedule
-from offchain.allocate.limits import FULL_BPS, ONE
+from offchain.allocate.limits import FULL_BPS
 from offchain.allocate.target import Target
 from offchain.mandate import Mandate
 from offchain.market.snapshot import Snapshot
 from offchain.route.gas import GasPrice
 from offchain.route.leg import PlannedLeg
-from offchain.route.lending import NO_DEBT
 from offchain.route.pool import Pool
 from offchain.route.split import STIFFNESS, Trade, best_route, execute
 
@@ -33,8 +32,8 @@ class Realised:
     gas_cost_usd: float
     owed: tuple[int, ...]
     """Base units of debt."""
-    health_factor: float = np.inf
-    """Of the lending account; infinite without debt."""
+    health: int | None = None
+    """Health factor of the lending account at 1e18; `None` without one."""
 
 
 def realise(
@@ -89,9 +88,8 @@ def realise(
     route = best_route(pools, trade, gas, mandate.execution.max_legs)
     if snapshot.lending is not None:
         done = schedule(snapshot, pools, route.legs, mandate.limits.min_health_bps / FULL_BPS)
-        health = done.account.health_factor
         usd = gas.of_settlement(done.legs)
-        return Realised(done.legs, done.held, usd, done.owed, np.inf if health == NO_DEBT else health / ONE)
+        return Realised(done.legs, done.held, usd, done.owed, done.account.health_factor)
     if not reducing:
         return Realised(route.legs, route.holdings, route.gas_cost_usd, owes_nothing)
     legs, holdings, _ = execute(pools, trade.holdings, _overflowing(route.legs))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from offchain.allocate.plan import Plan
 from offchain.market.snapshot import Snapshot
-from offchain.route.leg import PlannedLeg
+from offchain.route.leg import LendingAction, PlannedLeg
 
 
 def leg_cost_usd(leg: PlannedLeg, snapshot: Snapshot) -> float:
@@ -18,6 +18,14 @@ def leg_cost_usd(leg: PlannedLeg, snapshot: Snapshot) -> float:
     return (leg.amount_in * sold.price - leg.amount_out * bought.price) / 10**36
 
 
+def _lending_line(leg: PlannedLeg, snapshot: Snapshot) -> str:
+    action = LendingAction(leg.fee_ppm)
+    if action is LendingAction.SET_E_MODE:
+        return f"enter efficiency mode {leg.amount_in}"
+    asset = snapshot.assets[leg.token_in]
+    return f"{action.name.lower()} {leg.amount_in / 10**asset.decimals:,.6f} {asset.symbol}"
+
+
 def plan_lines(plan: Plan, snapshot: Snapshot) -> Iterator[str]:
     """The plan as text."""
     why = f"{plan.reason} ({plan.note})" if plan.note else str(plan.reason)
@@ -26,7 +34,13 @@ def plan_lines(plan: Plan, snapshot: Snapshot) -> Iterator[str]:
     rows = zip(snapshot.assets, plan.weights_before, plan.weights_after, plan.target_weights, strict=True)
     for asset, before, after, target in rows:
         yield f"{asset.symbol:<8}{before:>9.2%}{after:>9.2%}{target:>9.2%}"
+    if plan.leverage_after != 1.0 or snapshot.leverage != 1.0:
+        health = "no debt" if plan.health_after is None else f"health factor {plan.health_after:.3f}"
+        yield f"Leverage {snapshot.leverage:.2f} -> {plan.leverage_after:.2f}, {health}"
     for leg in plan.legs:
+        if not leg.is_swap:
+            yield f"  {_lending_line(leg, snapshot)}"
+            continue
         sold, bought = snapshot.assets[leg.token_in], snapshot.assets[leg.token_out]
         amounts = leg.amount_in / 10**sold.decimals, leg.amount_out / 10**bought.decimals
         where = f"{leg.venue.name.lower()} {leg.fee_ppm / 10_000:g} %" if leg.fee_ppm else leg.venue.name.lower()

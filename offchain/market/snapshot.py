@@ -25,6 +25,10 @@ __all__ = [
 ]
 
 
+NO_DEBT = 2**256 - 1
+"""Health factor of a lending account that owes nothing, or too little to have a value."""
+
+
 class BreakerState(IntEnum):
     """States of the vault's breaker, numbered as on-chain."""
 
@@ -272,6 +276,6 @@ class Snapshot:
     @property
     def health_factor(self) -> float | None:
         """Of the lending account, by the pool itself; `None` without debt."""
-        if self.lending is None or not any(reserve.scaled_owed for reserve in self.lending.reserves):
+        if self.lending is None or self.lending.health_factor == NO_DEBT:
             return None
         return self.lending.health_factor / 10**18

@@ -8,13 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from offchain.market.ray import ray_divide
-from offchain.market.snapshot import LendingState, ReserveState
+from offchain.market.snapshot import NO_DEBT, LendingState, ReserveState
 from offchain.route.errors import InsufficientLiquidityError
 
 ONE: Final = 10**18
 FULL_BPS: Final = 10_000
-NO_DEBT: Final = 2**256 - 1
-"""Health factor of an account that owes nothing."""
 
 
 @dataclass(frozen=True, slots=True)

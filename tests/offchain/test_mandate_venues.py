@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import pytest
 from offchain.mandate import AaveV3Venue, MandateError, load_mandate, parse_mandate
 
 PROJECT = Path(__file__).parents[2]
-TEXT = (PROJECT / "mandates" / "leveraged-staking.yaml").read_text()
+# Without the limits whose own rules would speak first.
+TEXT = re.sub(r"  deleverage_\w+: \d+\n", "", (PROJECT / "mandates" / "leveraged-staking.yaml").read_text())
 BLUE_CHIP = (PROJECT / "mandates" / "blue-chip.yaml").read_text()
 POOL_ID = "0x" + "Ab" * 32
 

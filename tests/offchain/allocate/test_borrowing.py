@@ -13,8 +13,10 @@ from offchain.allocate.borrowing import compile_borrowing
 from offchain.allocate.bounds import compile_frame
 from offchain.allocate.joint import best_target
 from offchain.allocate.lending import MAX_LEGS
+from offchain.allocate.limits import refusals
 from offchain.allocate.objective import mean_variance
 from offchain.allocate.outer import approximate_target
+from offchain.allocate.report import plan_lines
 from offchain.market.snapshot import BreakerState, Snapshot
 from offchain.route.leg import LendingAction
 from offchain.route.lending import ONE, LendingAccount
@@ -164,3 +166,40 @@ def test_kernels_and_the_program_in_cvxpy_agree(stakers: Stakers, words: int) ->
     assert slow.change is not None
     assert fast.change == pytest.approx(slow.change, abs=2e-3)
     assert fast.bound == pytest.approx(slow.bound, abs=2e-5)
+
+
+def checked(stakers: Stakers, before: Snapshot, after: Snapshot, **limits: int) -> set[str]:
+    """Rules that refuse going from one account to another."""
+    rules = replace(stakers.mandate.vault_limits, **limits)
+    stands = replace(before, vault=replace(before.vault, limits=rules))
+    holdings, owed = [asset.held for asset in after.assets], [asset.owed for asset in after.assets]
+    assert after.lending is not None
+    return {one.rule for one in refusals(stands, holdings, rules, owed, after.lending.health_factor)}
+
+
+def test_leverage_above_the_cap_is_refused_unless_it_falls(stakers: Stakers) -> None:
+    two, three, four = (stakers.leveraged(one) for one in (2.0, 3.0, 4.0))
+    assert checked(stakers, two, three, max_leverage_bps=25_000) == {"limits: leverage"}
+    assert checked(stakers, four, three, max_leverage_bps=25_000) == set()
+    assert checked(stakers, three, four, max_leverage_bps=25_000) == {"limits: leverage"}
+
+
+def test_health_factor_below_the_floor_is_refused_unless_it_rises(stakers: Stakers) -> None:
+    two, three, four = (stakers.leveraged(one) for one in (2.0, 3.0, 4.0))
+    assert checked(stakers, two, three, min_health_bps=15_000) == {"limits: health factor"}
+    assert checked(stakers, four, three, min_health_bps=15_000) == set()
+    assert checked(stakers, three, four, min_health_bps=15_000) == {"limits: health factor"}
+
+
+def test_reducing_lets_no_leverage_rise(stakers: Stakers) -> None:
+    two, three = stakers.leveraged(2.0), stakers.leveraged(3.0)
+    stopped = replace(two, vault=replace(two.vault, breaker=BreakerState.REDUCE_ONLY))
+    assert "limits: leverage increased" in checked(stakers, stopped, three)
+    assert "limits: leverage increased" not in checked(stakers, replace(three, vault=stopped.vault), two)
+
+
+def test_a_reader_sees_what_is_borrowed(stakers: Stakers, opening: Snapshot) -> None:
+    lines = "\n".join(plan_lines(make_plan(opening, stakers.forecast(), stakers.mandate), opening))
+    assert "Leverage 1.00 -> 3.53, health factor 1.326" in lines
+    assert "  enter efficiency mode 1" in lines
+    assert "  borrow 82.4" in lines

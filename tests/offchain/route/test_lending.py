@@ -14,8 +14,9 @@ from offchain.mandate import load_mandate
 from offchain.market.lending import LendingKey, decode_lending, discover_lending, lending_calls
 from offchain.market.multicall import aggregate_request, decode_aggregate
 from offchain.market.rpc import NodeClient
+from offchain.market.snapshot import NO_DEBT
 from offchain.route.errors import InsufficientLiquidityError
-from offchain.route.lending import NO_DEBT, LendingAccount
+from offchain.route.lending import LendingAccount
 from offchain.sandbox import addresses
 from offchain.sandbox.aave import BORROW, SET_E_MODE, SUPPLY, VARIABLE_RATE
 from offchain.sandbox.chain import Transaction
