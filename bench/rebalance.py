@@ -8,7 +8,10 @@ over paths of one or two pools, as routers do, and by the best single path of ea
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from statistics import mean
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +19,8 @@ from numpy.typing import NDArray
 from bench import Row
 from offchain.allocate.solution import Program, optimise
 from offchain.allocate.solvers import Weights, solve_weights
-from offchain.route.kernels import product_table
+from offchain.route.errors import RouteNotFoundError
+from offchain.route.kernels import PoolTable, product_table
 from tests.support.markets import Market, random_market
 
 TOKENS, POOLS, MARKETS = 8, 60, 12
@@ -59,8 +63,51 @@ def rebalance(value: float) -> Row:
 
 
 def _ways(market: Market) -> dict[str, Floats]:
-    program = market.program
     table = product_table(market.ends, market.reserves, market.keep, market.units)
+    reserves = market.reserves * market.units[market.ends]
+    pools = [
+        Product((first, second), (float(side0), float(side1)), float(keep))
+        for (first, second), (side0, side1), keep in zip(market.ends.tolist(), reserves, market.keep, strict=True)
+    ]
+    return ways(market.program, table, pools)
+
+
+class Place(Protocol):
+    """Where a path may trade, in units of value."""
+
+    @property
+    def ends(self) -> tuple[int, int]: ...
+
+    @property
+    def depth(self) -> float: ...
+
+    def swap(self, token: int, amount: float) -> tuple[float, Self]:
+        """What it pays, and itself afterwards."""
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A constant product; `keep` is what is left of an input after the fee."""
+
+    ends: tuple[int, int]
+    reserves: tuple[float, float]
+    keep: float
+
+    @property
+    def depth(self) -> float:
+        return min(self.reserves)
+
+    def swap(self, token: int, amount: float) -> tuple[float, Product]:
+        side = self.ends.index(token)
+        taken, given = self.reserves[side], self.reserves[1 - side]
+        kept = amount * self.keep
+        out = given * kept / (taken + kept)
+        after = (taken + amount, given - out)
+        return out, replace(self, reserves=after if side == 0 else after[::-1])
+
+
+def ways(program: Program, table: PoolTable, pools: Sequence[Place]) -> dict[str, Floats]:
+    """Holdings after each way, as fractions of the value before; `table` and `pools` are the same pools."""
     wanted = solve_weights(Weights.build(program.gram, program.linear, program.lower, program.upper)).x
     towards = Program.box(
         program.start,
@@ -72,21 +119,20 @@ def _ways(market: Market) -> dict[str, Floats]:
     return {
         "joint": optimise(program, table).x,
         "optimise, then route": optimise(towards, table).x,
-        "5 % grid": _Paths(market).trade(wanted, CHUNKS),
-        "single path": _Paths(market).trade(wanted, 1),
+        "5 % grid": _Paths(pools, program.start).trade(wanted, CHUNKS),
+        "single path": _Paths(pools, program.start).trade(wanted, 1),
     }
 
 
 class _Paths:
     """Trades one after the other over paths of one or two pools, in units of value; pools move as they trade."""
 
-    def __init__(self, market: Market) -> None:
-        self.keep = market.keep
-        self.ends = market.ends
-        self.reserves = market.reserves * market.units[market.ends]
-        self.start = market.program.start
+    def __init__(self, pools: Sequence[Place], start: Floats) -> None:
+        self.pools = list(pools)
+        self.start = start
         self.between: dict[tuple[int, int], list[int]] = {}
-        for pool, (first, second) in enumerate(market.ends.tolist()):
+        for pool, place in enumerate(pools):
+            first, second = place.ends
             self.between.setdefault((first, second), []).append(pool)
             self.between.setdefault((second, first), []).append(pool)
 
@@ -101,7 +147,10 @@ class _Paths:
             paid = 0.0
             for _ in range(chunks):
                 best = max(self._paths(sold, bought), key=lambda path: self._pay(path, sold, amount / chunks))
-                paid += self._pay(best, sold, amount / chunks, trade=True)
+                part = self._pay(best, sold, amount / chunks, trade=True)
+                if part <= 0:
+                    raise RouteNotFoundError(sold, "no path takes a part of it that large; rebalance less")
+                paid += part
             holdings[sold] -= amount
             holdings[bought] += paid
             rest[sold] += amount
@@ -120,16 +169,13 @@ class _Paths:
         return [*direct, *hops]
 
     def _deepest(self, first: int, second: int) -> list[int]:
-        return sorted(self.between.get((first, second), ()), key=lambda pool: -self.reserves[pool].min())[:3]
+        return sorted(self.between.get((first, second), ()), key=lambda pool: -self.pools[pool].depth)[:3]
 
     def _pay(self, path: tuple[int, ...], token: int, amount: float, trade: bool = False) -> float:
         for pool in path:
-            side = 0 if self.ends[pool, 0] == token else 1
-            taken, given = self.reserves[pool, side], self.reserves[pool, 1 - side]
-            kept = amount * self.keep[pool]
-            out = given * kept / (taken + kept)
+            place = self.pools[pool]
+            amount, after = place.swap(token, amount)
+            token = place.ends[1 - place.ends.index(token)]
             if trade:
-                self.reserves[pool, side] += amount
-                self.reserves[pool, 1 - side] -= out
-            amount, token = out, int(self.ends[pool, 1 - side])
+                self.pools[pool] = after
         return amount
