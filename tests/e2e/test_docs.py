@@ -20,7 +20,14 @@ BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+SLOW = ("backtest.md", "engine.md")
+
+
+def _marked(path: Path) -> object:
+    return pytest.param(path, marks=pytest.mark.slow if path.name in SLOW else (), id=path.name)
+
+
+@pytest.mark.parametrize("document", map(_marked, DOCUMENTS))
 def test_commands_run_as_written(document: Path, tmp_path: Path) -> None:
     port = free_port()
     script = "\n".join(BLOCK.findall(document.read_text()))

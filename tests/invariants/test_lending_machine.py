@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 
 from hypothesis import Phase, settings
@@ -13,6 +14,9 @@ from offchain.route.leg import LendingAction
 from tests.support.evm import attempt
 from tests.support.lending import SKIP_AAVE, Lending, lending_world
 from tests.support.world import ONE, usdc
+
+STEPS = int(os.environ.get("PLIMSOLL_INVARIANT_STEPS", "2000")) // 4
+STEPS_EACH = 12
 
 DEPOSITORS = ("alice", "bob", "carol")
 
@@ -115,8 +119,8 @@ class LendingMachine(RuleBasedStateMachine):
 
 TestLendingMachine = LendingMachine.TestCase
 TestLendingMachine.settings = settings(
-    max_examples=40,
-    stateful_step_count=12,
+    max_examples=max(1, STEPS // STEPS_EACH),
+    stateful_step_count=STEPS_EACH,
     derandomize=True,
     deadline=None,
     phases=(Phase.generate,),

@@ -17,7 +17,7 @@ from tests.support.proxy import FAULTS, FaultProxy
 OUT = Path(__file__).parents[3] / "out"
 FAILS_FOR = 0.5
 TIMEOUT = 0.4
-QUICK = ("slow", "internal error", "lagging", "another chain", "simulation fails")
+QUICK = ("internal error", "lagging", "another chain")
 
 
 @pytest.fixture(scope="module", autouse=True)
