@@ -21,13 +21,10 @@
 
 
 from .interfaces import IPriceOracle
+from .modules import chainlink
 from .modules import price_average
 
 implements: IPriceOracle
-
-
-interface Aggregator:
-    def decimals() -> uint8: view
 
 
 struct Feed:
@@ -68,9 +65,17 @@ struct Sequencer:
     grace: uint256
 
 
-struct Reading:
-    answer: uint256
-    updated_at: uint256
+# What reading a feed in USD takes, ready for comparison with its answer as it stands.
+struct Plain:
+    # Zero for a row that only `_price` reads.
+    feed: address
+    # Least answer within the bounds, and how much greater it may be.
+    least: uint256
+    span: uint256
+    # Seconds that a round may be older than the newest there can be.
+    patience: uint256
+    # USD at 18 decimals per 10**18 base units that one of the answer stands for.
+    scale: uint256
 
 
 event SuccessorSet:
@@ -97,14 +102,15 @@ ONE: constant(uint256) = 10**18
 ONE_BPS: constant(uint256) = 10_000
 # What an absurd answer saturates at, so that it is out of bounds instead of an overflow.
 MAX_PRICE: constant(uint256) = 2**128 - 1
-# A round may carry the timestamp of a node whose clock runs ahead of the block by this much.
-CLOCK_TOLERANCE: constant(uint256) = 60
+# Less than the present time, so that no timestamp of the far future wraps around to a fresh one.
+MAX_PATIENCE: constant(uint256) = 2**30
 
 
 length: public(immutable(uint256))
 # Who may name a successor; nobody when zero.
 owner: public(immutable(address))
 _FEEDS: immutable(Feed[16])
+_PLAIN: immutable(Plain[16])
 # 10**decimals of each feed and base feed.
 _UNITS: immutable(uint256[16])
 _BASE_UNITS: immutable(uint256[16])
@@ -137,6 +143,7 @@ def __init__(
     table: Feed[16] = empty(Feed[16])
     units: uint256[16] = empty(uint256[16])
     base_units: uint256[16] = empty(uint256[16])
+    plain: Plain[16] = empty(Plain[16])
     for i: uint256 in range(len(feeds), bound=16):
         row: Feed = feeds[i]
         assert row.kind <= STAKED_RATIO, "oracle: unknown kind"
@@ -145,12 +152,15 @@ def __init__(
         assert row.max_price < MAX_PRICE, "oracle: bounds"
         assert row.token_decimals <= 18, "oracle: token decimals"
         table[i] = row
-        units[i] = 10 ** convert(staticcall Aggregator(row.feed).decimals(), uint256)
+        units[i] = chainlink._unit(row.feed)
         if row.kind == STAKED_RATIO:
             assert row.base_heartbeat > 0, "oracle: zero heartbeat"
-            base_units[i] = 10 ** convert(staticcall Aggregator(row.base_feed).decimals(), uint256)
+            base_units[i] = chainlink._unit(row.base_feed)
+        else:
+            plain[i] = self._plain(row, units[i])
     length = len(feeds)
     _FEEDS = table
+    _PLAIN = plain
     _UNITS = units
     _BASE_UNITS = base_units
 
@@ -302,6 +312,28 @@ def updated_at() -> DynArray[uint256, 16]:
 
 
 @internal
+@pure
+def _plain(row: Feed, unit: uint256) -> Plain:
+    """
+    @dev Bounds and heartbeat as `_price` applies them, exactly; nothing where that takes more.
+    """
+    if unit > ONE or row.heartbeat > MAX_PATIENCE:
+        return empty(Plain)
+    step: uint256 = ONE // unit
+    least: uint256 = (row.min_price + step - 1) // step
+    greatest: uint256 = row.max_price // step
+    if greatest < least:
+        return empty(Plain)
+    return Plain(
+        feed=row.feed,
+        least=least,
+        span=greatest - least,
+        patience=row.heartbeat + chainlink.CLOCK_TOLERANCE,
+        scale=step * 10 ** (18 - row.token_decimals),
+    )
+
+
+@internal
 @view
 def _successor() -> address:
     """
@@ -334,18 +366,38 @@ def _read_table() -> (uint256, DynArray[uint256, 16]):
     """
     statuses: uint256 = 0
     table: DynArray[uint256, 16] = []
+    question: Bytes[4] = method_id("latestRoundData()")
+    newest: uint256 = block.timestamp + chainlink.CLOCK_TOLERANCE
+    success: bool = False
+    response: Bytes[160] = b""
     for i: uint256 in range(length, bound=16):
+        row: Plain = _PLAIN[i]
+        if row.feed != empty(address):
+            success, response = raw_call(
+                row.feed, question, max_outsize=160, is_static_call=True, revert_on_failure=False
+            )
+            # The same as for a call that succeeded and 160 bytes, in one comparison.
+            if unsafe_mul(convert(success, uint256), len(response)) == 160:
+                answer: uint256 = extract32(response, 32, output_type=uint256)
+                # What is below one end wraps around to above the other; one branch for both.
+                outside: uint256 = convert(unsafe_sub(answer, row.least) > row.span, uint256) | convert(
+                    unsafe_sub(newest, extract32(response, 96, output_type=uint256)) > row.patience, uint256
+                )
+                if outside == 0:
+                    # Below 2**188: the price in USD is below 2**128.
+                    table.append(unsafe_mul(answer, row.scale))
+                    continue
         status: uint256 = 0
         price: uint256 = 0
-        updated_at: uint256 = 0
-        status, price, updated_at = self._price(i)
+        oldest: uint256 = 0
+        status, price, oldest = self._price(i)
         if status != LIVE:
             statuses |= status << (STATUS_BITS * i)
             price = 0
         table.append(price)
     if _PAIRED == 0 and _SEQUENCER.feed == empty(address):
         return statuses, table
-    down: bool = _SEQUENCER.feed != empty(address) and not self._is_sequencer_up()
+    down: bool = _SEQUENCER.feed != empty(address) and not chainlink._is_up(_SEQUENCER.feed, _SEQUENCER.grace)
     if not down:
         statuses |= self._contradictions(table)
     for i: uint256 in range(length, bound=16):
@@ -387,40 +439,24 @@ def _contradictions(prices: DynArray[uint256, 16]) -> uint256:
 
 @internal
 @view
-def _is_sequencer_up() -> bool:
-    """
-    @dev The uptime feed answers 0 while the sequencer is up, since `startedAt`.
-    """
-    success: bool = False
-    response: Bytes[160] = b""
-    success, response = raw_call(
-        _SEQUENCER.feed, method_id("latestRoundData()"), max_outsize=160, is_static_call=True, revert_on_failure=False
-    )
-    if not success or len(response) != 160 or extract32(response, 32, output_type=uint256) != 0:
-        return False
-    started_at: uint256 = extract32(response, 64, output_type=uint256)
-    return started_at > 0 and started_at < block.timestamp and block.timestamp - started_at > _SEQUENCER.grace
-
-
-@internal
-@view
 def _price(i: uint256) -> (uint256, uint256, uint256):
     """
     @return Status, price per 10**18 base units, oldest update.
     """
     row: Feed = _FEEDS[i]
-    reading: Reading = self._read(row.feed)
+    reading: chainlink.Reading = chainlink._read(row.feed)
     if reading.answer == 0:
         return NO_ANSWER, 0, reading.updated_at
-    status: uint256 = self._freshness(reading.updated_at, row.heartbeat)
+    status: uint256 = LIVE if chainlink._is_fresh(reading.updated_at, row.heartbeat) else STALE
     usd: uint256 = reading.answer * ONE // _UNITS[i]
     updated_at: uint256 = reading.updated_at
     if row.kind == STAKED_RATIO:
-        base: Reading = self._read(row.base_feed)
+        base: chainlink.Reading = chainlink._read(row.base_feed)
         ratio: uint256 = self._read_ratio(row.ratio_source)
         if base.answer == 0 or ratio == 0:
             return NO_ANSWER, 0, min(updated_at, base.updated_at)
-        status = max(status, self._freshness(base.updated_at, row.base_heartbeat))
+        if not chainlink._is_fresh(base.updated_at, row.base_heartbeat):
+            status = STALE
         updated_at = min(updated_at, base.updated_at)
         usd = min(usd, MAX_PRICE) * ratio // ONE
         usd = min(usd, MAX_PRICE) * base.answer // _BASE_UNITS[i]
@@ -428,35 +464,6 @@ def _price(i: uint256) -> (uint256, uint256, uint256):
     if status == LIVE and (usd < row.min_price or usd > row.max_price):
         status = OUT_OF_BOUNDS
     return status, usd * 10 ** (18 - row.token_decimals), updated_at
-
-
-@internal
-@view
-def _freshness(updated_at: uint256, heartbeat: uint256) -> uint256:
-    if updated_at > block.timestamp + CLOCK_TOLERANCE or updated_at + heartbeat < block.timestamp:
-        return STALE
-    return LIVE
-
-
-@internal
-@view
-def _read(feed: address) -> Reading:
-    """
-    @dev A feed that reverts or answers nonsense reads as 0, so that the caller can say so.
-    """
-    success: bool = False
-    response: Bytes[160] = b""
-    success, response = raw_call(
-        feed, method_id("latestRoundData()"), max_outsize=160, is_static_call=True, revert_on_failure=False
-    )
-    if not success or len(response) != 160:
-        return empty(Reading)
-    answer: int256 = extract32(response, 32, output_type=int256)
-    updated_at: uint256 = extract32(response, 96, output_type=uint256)
-    # Answers past 2**128 cannot be prices and would overflow what follows.
-    if answer <= 0 or answer >= 2**128 or updated_at >= 2**64:
-        return empty(Reading)
-    return Reading(answer=convert(answer, uint256), updated_at=updated_at)
 
 
 @internal

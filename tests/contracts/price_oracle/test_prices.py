@@ -46,6 +46,33 @@ def test_agrees_with_exact_arithmetic(evm: Evm, answer: int, feed_decimals: int,
     assert price == (int(exact * USD) * 10 ** (18 - token_decimals) if live else 0)
 
 
+@given(
+    feed_decimals=st.integers(0, 20),
+    least=st.integers(1, 10**22),
+    width=st.integers(1, 10**22) | st.integers(1, 3),
+    offset=st.integers(-3, 3),
+    at_least=st.booleans(),
+    age=st.sampled_from([-(2**200), -61, -60, 0, HEARTBEAT, HEARTBEAT + 1, 10**9]),
+    heartbeat=st.sampled_from([HEARTBEAT, 2**30, 2**31, 2**64]),
+)
+@in_pytest
+def test_live_exactly_within_bounds_and_heartbeat(
+    evm: Evm, feed_decimals: int, least: int, width: int, offset: int, at_least: bool, age: int, heartbeat: int
+) -> None:
+    """At the edges, whether a row is read at once or, being out of the ordinary, step by step."""
+    edge = least if at_least else least + width
+    answer = max(1, edge * 10**feed_decimals // USD + offset)
+    feed = actor(evm, "HostileFeed", feed_decimals, answer)
+    feed.set(answer, evm.timestamp - age, sender="market")
+    row = chainlink(feed, min_price=least, max_price=least + width, heartbeat=heartbeat)
+    usd = answer * USD // 10**feed_decimals
+    fresh = -60 <= age <= heartbeat
+    live = fresh and least <= usd <= least + width
+    # A date past 2**64 is no date.
+    status = 0 if live else 3 if age < -(2**64) else 2 if fresh else 1
+    assert deploy_oracle(evm, row).statuses() == (status,)
+
+
 @given(ratio=st.integers(10**17, 10**19), staked_price=st.integers(10**17, 10**19), ether=st.integers(10**8, 10**14))
 @in_pytest
 def test_staked_token_is_ratio_times_market_times_base(evm: Evm, ratio: int, staked_price: int, ether: int) -> None:
