@@ -466,7 +466,7 @@ def _needed(
 
 @internal
 def _withdraw(assets: uint256, shares: uint256, receiver: address, owner: address, appraisal: valuation.Appraisal):
-    assert assets > 0, "vault: zero assets"
+    assert assets > 0 or shares == 0, "vault: zero assets"
     assert receiver not in [empty(address), self], "vault: bad receiver"
     assert assets <= custody._holding(0, state._claimed_assets()), "vault: not enough base asset"
     valuation._burn_from(owner, shares)

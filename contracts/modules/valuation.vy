@@ -197,9 +197,10 @@ def _burn_from(owner: address, shares: uint256):
 @internal
 def _deposit(assets: uint256, shares: uint256, receiver: address, appraisal: Appraisal):
     """
-    @dev A vault that had no shares starts its peak anew.
+    @dev A vault that had no shares starts its peak anew. Nothing may be had for nothing, as callers
+         of ERC-4626 expect.
     """
-    assert shares > 0, "vault: zero shares"
+    assert shares > 0 or assets == 0, "vault: zero shares"
     per_share: uint256 = self._per_share(appraisal.worth, appraisal.base_price)
     first: bool = erc20.totalSupply == 0
     self._mint(receiver, shares)

@@ -159,7 +159,7 @@ class Ledger:
             Not ACTIVE, a drawdown standing, or too little for a share.
         """
         shares = self.to_shares(_net(assets, self.limits.entry_fee_bps), prices)
-        if shares <= 0:
+        if assets > 0 and shares <= 0:
             raise Refused("vault: zero shares")
         before = self.per_share(self.worth(prices), prices[0])
         worth = self.worth(prices) + assets * prices[0] // ONE
@@ -179,7 +179,7 @@ class Ledger:
             HALTED, nothing to pay, or not enough base asset held.
         """
         assets = _net(self.to_assets(shares, prices), self.limits.exit_fee_bps)
-        if assets <= 0:
+        if shares > 0 and assets <= 0:
             raise Refused("vault: zero assets")
         if assets > self.holdings[0]:
             raise Refused("vault: not enough base asset")

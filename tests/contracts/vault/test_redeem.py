@@ -44,7 +44,13 @@ def test_no_more_than_the_base_asset_held(invested: World) -> None:
 
 def test_refuses_what_pays_nothing(funded: World) -> None:
     with reverts("vault: zero assets"):
-        funded.vault.redeem(0, "alice", "alice", sender="alice")
+        funded.vault.redeem(10**11, "alice", "alice", sender="alice")
+
+
+def test_nothing_for_nothing(funded: World) -> None:
+    supply = funded.vault.totalSupply()
+    assert funded.vault.redeem(0, "bob", "alice", sender="bob") == 0
+    assert funded.vault.totalSupply() == supply
 
 
 def test_goes_on_while_only_reducing_and_stops_when_halted(funded: World) -> None:

@@ -59,9 +59,11 @@ def test_not_what_is_claimed(invested: World) -> None:
         invested.vault.withdraw(balance, "alice", "alice", sender="alice")
 
 
-def test_refuses_zero(funded: World) -> None:
-    with reverts("vault: zero assets"):
-        funded.vault.withdraw(0, "alice", "alice", sender="alice")
+def test_nothing_for_nothing(funded: World) -> None:
+    """What somebody else may withdraw of alice's without her word."""
+    before = funded.tokens[0].balanceOf("bob")
+    assert funded.vault.withdraw(0, "bob", "alice", sender="bob") == 0
+    assert funded.tokens[0].balanceOf("bob") == before
 
 
 @pytest.mark.parametrize("receiver", ["zero", "vault"])

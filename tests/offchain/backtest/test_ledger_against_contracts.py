@@ -165,10 +165,12 @@ def test_first_deposit_and_redemption(world: World) -> None:
 
 def test_refusals_have_the_contracts_words(world: World) -> None:
     twins = Twins.of(world)
-    assert twins.deposit(0) == "vault: zero shares"
+    assert twins.deposit(0) is None
+    assert twins.deposit(1) == "vault: zero shares"
     assert twins.deposit(usdc(10_000)) is None
     assert twins.trip() == "breaker: no condition"
-    assert twins.redeem(0) == "vault: zero assets"
+    assert twins.redeem(0) is None
+    assert twins.redeem(1) == "vault: zero assets"
     assert twins.redeem_in_kind(0) == "vault: zero shares"
     assert twins.swap("USDC", "LINK", usdc(9_000)) == "limits: weight"
 
