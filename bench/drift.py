@@ -9,7 +9,7 @@ from random import Random
 
 from bench import Row
 from offchain.allocate import make_plan
-from offchain.allocate.limits import refusals
+from offchain.allocate.judge import Portfolio, refusals
 from offchain.mandate import load_mandate
 from offchain.market.snapshot import Snapshot, UniswapV2State
 from offchain.route.pool import pools_from_states
@@ -52,7 +52,7 @@ def _fate(snapshot, plan, mandate, random, volatility=BLOCK_VOLATILITY, moves=FE
     for planned, filled in zip(plan.legs, legs, strict=True):
         if filled.amount_out * 10_000 < planned.amount_out * (10_000 - mandate.execution.slippage_bps):
             return "a leg below its minimum"
-    refused = refusals(moved, holdings, moved.vault.limits)
+    refused = refusals(moved, Portfolio(tuple(holdings)), moved.vault.limits)
     return refused[0].rule if refused else None
 
 

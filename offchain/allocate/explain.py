@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from offchain.allocate.bounds import Frame
-from offchain.allocate.limits import Refusal
+from offchain.allocate.judge import Refusal
 from offchain.allocate.plan import BindingLimit
 from offchain.allocate.program import Answer
 

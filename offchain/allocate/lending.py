@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from offchain.allocate.judge import Portfolio
 from offchain.market.snapshot import NO_DEBT, Snapshot
 from offchain.route.leg import LendingAction, PlannedLeg, Venue
 from offchain.route.lending import ONE, LendingAccount
@@ -46,14 +47,12 @@ class Scheduled:
     lowest_health: int
 
     @property
-    def held(self) -> tuple[int, ...]:
-        """Base units in the vault and supplied."""
-        return tuple(amount + self.account.supplied(index) for index, amount in enumerate(self.wallet))
-
-    @property
-    def owed(self) -> tuple[int, ...]:
-        """Base units of debt."""
-        return tuple(self.account.owed(index) for index in range(len(self.wallet)))
+    def after(self) -> Portfolio:
+        """What the vault then has."""
+        places = range(len(self.wallet))
+        supplied = tuple(self.account.supplied(index) for index in places)
+        owed = tuple(self.account.owed(index) for index in places)
+        return Portfolio(self.wallet, supplied, owed, self.account.health_factor)
 
 
 def schedule(snapshot: Snapshot, pools: Sequence[Pool], swaps: Sequence[PlannedLeg], min_health: float) -> Scheduled:

@@ -1,33 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The vault's own checks on a settlement, in its own integers: what passes here settles there.
+"""The limits in the vault's own integers: values, what a settlement costs, bounds, the state it is judged in.
 
-Mirrors ``contracts/Mandate.vy`` and its modules on the same holdings and prices. Amounts
-are base units, values USD at 18 decimals, prices USD at 18 decimals per 10**18 base units.
+Mirrors ``contracts/Mandate.vy`` and its modules on the same holdings and prices; `offchain.allocate.judge`
+puts it together. Amounts are base units, values USD at 18 decimals, prices USD at 18 decimals per 10**18
+base units.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import zip_longest
 
 from offchain.mandate import TABLE_LIMITS
-from offchain.market.snapshot import NO_DEBT, BreakerState, Snapshot, VaultLimits, VaultState
+from offchain.market.snapshot import BreakerState, VaultLimits, VaultState
 
 ONE = 10**18
 FULL_BPS = 10_000
-_BPS = 10**14
-_NO_CAP = 2**16 - 1
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A rule that a settlement breaks."""
-
-    rule: str
-    """The contract's revert reason."""
-    asset: int | None = None
-    """Index of the asset it is about, where there is one."""
+NO_CAP = 2**16 - 1
 
 
 def values(holdings: Sequence[int], prices: Sequence[int]) -> tuple[int, ...]:
@@ -83,132 +72,6 @@ def outside(held: Sequence[int], limits: VaultLimits, reduce_only: bool = False)
     )
 
 
-def weight_refusal(
-    before: Sequence[int],
-    after: Sequence[int],
-    limits: VaultLimits,
-    reduce_only: bool = False,
-    debts: tuple[int, int] = (0, 0),
-) -> Refusal | None:
-    """Check realised weights: inside their bounds, or closer than before.
-
-    Where some weight is outside: each violation no larger than before, at least one
-    strictly smaller, none new. Weights are compared by cross-multiplication, exactly.
-
-    Parameters
-    ----------
-    before, after
-        Values held before and after the legs, at the same prices.
-    debts
-        Values owed before and after: weights are of what is left.
-    """
-    total_before, total_after = sum(before) - debts[0], sum(after) - debts[1]
-    lower, upper = weight_bounds(limits, reduce_only)
-    first_violated: int | None = None
-    closer = False
-    for index, (old, new) in enumerate(zip(before, after, strict=True)):
-        was_below = old * FULL_BPS < lower[index] * total_before
-        was_above = old * FULL_BPS > upper[index] * total_before
-        is_below = new * FULL_BPS < lower[index] * total_after
-        is_above = new * FULL_BPS > upper[index] * total_after
-        change = new * total_before - old * total_after
-        if is_below or is_above:
-            if first_violated is None:
-                first_violated = index
-            if (is_below and not (was_below and change >= 0)) or (is_above and not (was_above and change <= 0)):
-                return Refusal("limits: weight", index)
-            closer = closer or change != 0
-        elif was_below or was_above:
-            closer = True
-    if first_violated is not None and not closer:
-        return Refusal("limits: weight", first_violated)
-    return None
-
-
-def leverage_refusals(
-    before: tuple[int, int], after: tuple[int, int], cap_bps: int, reduce_only: bool
-) -> list[Refusal]:
-    """Check everything held over what is left after the debt: below the cap, or no further above it than before.
-
-    Parameters
-    ----------
-    before, after
-        USD at 18 decimals held, and left after the debt.
-    cap_bps
-        0 for none.
-    reduce_only
-        Then it may not rise at all.
-    """
-    rises = after[0] * before[1] > before[0] * after[1]
-    found = [Refusal("limits: leverage increased")] if reduce_only and rises else []
-    if cap_bps and after[0] * FULL_BPS > cap_bps * after[1]:
-        was_above = before[0] * FULL_BPS > cap_bps * before[1]
-        if not was_above or rises:
-            found.append(Refusal("limits: leverage"))
-    return found
-
-
-def refusals(
-    snapshot: Snapshot,
-    holdings: Sequence[int],
-    limits: VaultLimits,
-    owed: Sequence[int] | None = None,
-    health: int | None = None,
-) -> tuple[Refusal, ...]:
-    """Rules that a settlement which leaves `holdings` breaks, on the snapshot's state; empty when it passes.
-
-    Parameters
-    ----------
-    snapshot
-        Holdings before, prices, breaker and levels.
-    holdings
-        Base units after the legs, in the vault and at its venues.
-    limits
-        To check against: the chain's, or tighter ones.
-    owed
-        Base units owed after the legs; what is owed now when not given.
-    health
-        Health factor after the legs at 1e18; today's when not given.
-    """
-    vault = snapshot.vault
-    prices = [asset.price for asset in snapshot.assets]
-    held = [asset.held for asset in snapshot.assets]
-    debt = [asset.owed for asset in snapshot.assets]
-    before, after = values(held, prices), values(holdings, prices)
-    debt_before, debt_after = owed_values(debt, prices), owed_values(debt if owed is None else owed, prices)
-    net_before, net_after = _less(before, debt_before), _less(after, debt_after)
-    state = settlement_state(vault)
-    found: list[Refusal] = []
-    if state is BreakerState.HALTED:
-        found.append(Refusal("breaker: halted"))
-    reduce_only = state is BreakerState.REDUCE_ONLY
-    if reduce_only:
-        risen = [index for index in range(1, len(held)) if holdings[index] > held[index]]
-        found += [Refusal("limits: risk increased", index) for index in risen]
-    refused = weight_refusal(before, after, limits, reduce_only, (sum(debt_before), sum(debt_after)))
-    if refused is not None:
-        found.append(refused)
-    gross = (sum(before), sum(net_before)), (sum(after), sum(net_after))
-    found += leverage_refusals(*gross, limits.max_leverage_bps, reduce_only)
-    today = NO_DEBT if snapshot.lending is None else snapshot.lending.health_factor
-    now = today if health is None else health
-    if now < min(limits.min_health_bps * _BPS, today):
-        found.append(Refusal("limits: health factor"))
-    lost = loss(sum(net_before), sum(net_after))
-    if lost and vault.loss_level + lost > limits.loss_capacity_bps * _BPS:
-        found.append(Refusal("loss_budget: exhausted"))
-    if limits.loss_per_settlement_bps and lost > limits.loss_per_settlement_bps * _BPS:
-        found.append(Refusal("limits: loss of a settlement"))
-    turned = turnover(net_before, net_after)
-    if turned and vault.turnover_level + turned > limits.turnover_capacity_bps * _BPS:
-        found.append(Refusal("turnover: exhausted"))
-    return tuple(found)
-
-
-def _less(held: Sequence[int], owed: Sequence[int]) -> list[int]:
-    return [value - debt for value, debt in zip(held, owed, strict=True)]
-
-
 def tighter(first: VaultLimits, second: VaultLimits) -> VaultLimits:
     """Weights and budgets that satisfy both; thresholds and fees are the first's.
 
@@ -231,7 +94,7 @@ def tighter(first: VaultLimits, second: VaultLimits) -> VaultLimits:
         min_buffer_bps=max(first.min_buffer_bps, second.min_buffer_bps),
         cool_down_s=max(first.cool_down_s, second.cool_down_s),
         max_venues_bps=tuple(
-            min(caps) for caps in zip_longest(first.max_venues_bps, second.max_venues_bps, fillvalue=_NO_CAP)
+            min(caps) for caps in zip_longest(first.max_venues_bps, second.max_venues_bps, fillvalue=NO_CAP)
         ),
         **{name: getattr(first, name) for name in TABLE_LIMITS},
     )

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import zip_longest
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,8 @@ from offchain.allocate.bounds import Frame, compile_frame, limits_in_force
 from offchain.allocate.errors import MismatchError
 from offchain.allocate.explain import BUDGETS, binding_limits, in_words
 from offchain.allocate.joint import best_target
-from offchain.allocate.limits import FULL_BPS, ONE, Refusal, owed_values, refusals, settlement_state, values
+from offchain.allocate.judge import Refusal, cooled_at, refusals
+from offchain.allocate.limits import FULL_BPS, ONE, owed_values, settlement_state, values
 from offchain.allocate.objective import REPAIR_WORTH, mandated, mean_variance, reducing
 from offchain.allocate.plan import Plan, PlanReason
 from offchain.allocate.program import Objective
@@ -95,6 +97,8 @@ class _Planner:
             return self._without_trade(PlanReason.EMPTY)
         if settlement_state(self.snapshot.vault) is BreakerState.HALTED:
             return self._without_trade(PlanReason.HALTED)
+        if self.snapshot.block.timestamp < cooled_at(self.snapshot.vault, self.limits):
+            return self._without_trade(PlanReason.WAITS, note="limits: cooling down")
         threshold = self._threshold
         target = best_target(self.pools, self.unit_values, self.frame, self.objective, self._enough(threshold))
         if target.change is None:
@@ -228,7 +232,7 @@ class _Planner:
                 continue
             refused = ()
             for limits in (self.limits, self.snapshot.vault.limits):
-                refused = refused or refusals(self.snapshot, realised.holdings, limits, realised.owed, realised.health)
+                refused = refused or refusals(self.snapshot, realised.after, limits)
             if not refused:
                 return realised, ()
         if failure is not None and not refused:
@@ -294,15 +298,20 @@ class _Planner:
     def _net_values(self, realised: Realised) -> list[int]:
         """USD at 18 decimals."""
         prices = [asset.price for asset in self.snapshot.assets]
-        held, owed = values(realised.holdings, prices), owed_values(realised.owed, prices)
-        return [value - debt for value, debt in zip(held, owed, strict=True)]
+        held, owed = values(realised.after.held, prices), self._owed_values(realised)
+        return [value - debt for value, debt in zip_longest(held, owed, fillvalue=0)]
+
+    def _owed_values(self, realised: Realised) -> tuple[int, ...]:
+        """USD at 18 decimals; empty without an account."""
+        owed = realised.after.owed
+        return owed_values(owed, [asset.price for asset in self.snapshot.assets[: len(owed)]])
 
     # What comes out.
 
     def _trade(self, target: Target, realised: Realised, gain: float) -> Plan:
         after = self._fractions(realised)
         value_after = sum(self._net_values(realised))
-        owed_after = sum(owed_values(realised.owed, [asset.price for asset in self.snapshot.assets]))
+        owed_after = sum(self._owed_values(realised))
         reason = PlanReason.IMPROVES
         if self.reducing:
             reason = PlanReason.REDUCES
@@ -321,7 +330,7 @@ class _Planner:
             gain=gain,
             gain_bound=max(gain, target.bound - self._idle),
             leverage_after=(value_after + owed_after) / value_after,
-            health_after=None if realised.health in (None, NO_DEBT) else realised.health / ONE,
+            health_after=None if realised.after.health == NO_DEBT else realised.after.health / ONE,
         )
 
     def _not_worth_it(self, target: Target) -> Plan:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from offchain.allocate.judge import Portfolio
 from offchain.allocate.lending import schedule
 from offchain.allocate.limits import FULL_BPS
 from offchain.allocate.target import Target
@@ -27,13 +28,8 @@ class Realised:
     """Legs and what they leave on the snapshot, to the wei."""
 
     legs: tuple[PlannedLeg, ...]
-    holdings: tuple[int, ...]
-    """Base units in the vault and at its venues."""
+    after: Portfolio
     gas_cost_usd: float
-    owed: tuple[int, ...]
-    """Base units of debt."""
-    health: int | None = None
-    """Health factor of the lending account at 1e18; `None` without one."""
 
 
 def realise(
@@ -64,7 +60,6 @@ def realise(
     assert target.change is not None
     count = len(snapshot.assets)
     sellable = tuple(_sellable(snapshot, index, mandate) for index in range(count))
-    owes_nothing = (0,) * count
     changes = [0] * count
     stiffness = np.full(count, STIFFNESS)
     stiffness[0] = 0.0
@@ -89,11 +84,11 @@ def realise(
     if snapshot.lending is not None:
         done = schedule(snapshot, pools, route.legs, mandate.limits.min_health_bps / FULL_BPS)
         usd = gas.of_settlement(done.legs)
-        return Realised(done.legs, done.held, usd, done.owed, done.account.health_factor)
+        return Realised(done.legs, done.after, usd)
     if not reducing:
-        return Realised(route.legs, route.holdings, route.gas_cost_usd, owes_nothing)
+        return Realised(route.legs, Portfolio(route.holdings), route.gas_cost_usd)
     legs, holdings, _ = execute(pools, trade.holdings, _overflowing(route.legs))
-    return Realised(legs, holdings, route.gas_cost_usd, owes_nothing)
+    return Realised(legs, Portfolio(holdings), route.gas_cost_usd)
 
 
 def _sellable(snapshot: Snapshot, index: int, mandate: Mandate) -> int:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from offchain.allocate.limits import FULL_BPS, ONE, Refusal, loss, refusals, settlement_state, turnover, values
+from offchain.allocate.judge import Portfolio, judge
+from offchain.allocate.limits import FULL_BPS, ONE, settlement_state, values
 from offchain.backtest.errors import Refused
 from offchain.market.snapshot import BreakerState, Snapshot, VaultLimits, VaultState
 
@@ -33,6 +34,8 @@ class Ledger:
         Base units at a lending market, an asset each; empty without an account there.
     loss_level, turnover_level
         Fractions at 1e18 in the buckets at `levels_at`, Unix seconds.
+    settled_at
+        Unix seconds of the last settlement; 0 before the first.
     """
 
     address: str
@@ -48,6 +51,7 @@ class Ledger:
     loss_level: int = 0
     turnover_level: int = 0
     levels_at: int = 0
+    settled_at: int = 0
     supplied: tuple[int, ...] = ()
     owed: tuple[int, ...] = ()
 
@@ -69,6 +73,7 @@ class Ledger:
             loss_level=vault.loss_level,
             turnover_level=vault.turnover_level,
             levels_at=snapshot.block.timestamp,
+            settled_at=vault.settled_at,
         )
 
     # Valuation.
@@ -146,6 +151,7 @@ class Ledger:
             turnover_level=turnover_level,
             mandate_hash=self.mandate_hash,
             limits=self.limits,
+            settled_at=self.settled_at,
         )
 
     # Entering and leaving.
@@ -229,14 +235,11 @@ class Ledger:
         Refused
             The first rule that the outcome breaks.
         """
-        found: tuple[Refusal, ...] = refusals(snapshot, holdings, self.limits)
-        if found:
-            raise Refused(found[0].rule)
         prices = [asset.price for asset in snapshot.assets]
-        before, after = values(self.holdings, prices), values(holdings, prices)
-        if not sum(before):
-            raise Refused("mandate: empty vault")
-        lost, turned = loss(sum(before), sum(after)), turnover(before, after)
+        before, after = (Portfolio(tuple(held)).book(prices) for held in (self.holdings, holdings))
+        verdict = judge(snapshot.vault, snapshot.block.timestamp, before, after, prices, self.limits)
+        if verdict.refusals:
+            raise Refused(verdict.refusals[0].rule)
         state = settlement_state(snapshot.vault)
         tripped = state is not self.breaker
         ledger = replace(
@@ -245,11 +248,12 @@ class Ledger:
             nonce=self.nonce + 1,
             breaker=state,
             breaker_reason=DRAWDOWN if tripped else self.breaker_reason,
-            loss_level=snapshot.vault.loss_level + lost,
-            turnover_level=snapshot.vault.turnover_level + turned,
+            loss_level=snapshot.vault.loss_level + verdict.loss,
+            turnover_level=snapshot.vault.turnover_level + verdict.turnover,
             levels_at=snapshot.block.timestamp,
+            settled_at=snapshot.block.timestamp,
         )
-        return ledger._observed(ledger.value_per_share(prices)), lost, turned
+        return ledger._observed(ledger.value_per_share(prices)), verdict.loss, verdict.turnover
 
     # The breaker.
 

@@ -13,7 +13,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from offchain.errors import PlimsollError
 from offchain.market.snapshot import BalancerV2State, Snapshot, UniswapV2State, UniswapV3State
 
-FORMAT = 2
+FORMAT = 3
 _KINDS: dict[str, type] = {
     "uniswap_v2": UniswapV2State,
     "uniswap_v3": UniswapV3State,

@@ -243,6 +243,8 @@ class VaultState:
     """Fraction at 1e18 standing in the turnover bucket at the block's timestamp."""
     mandate_hash: str
     limits: VaultLimits
+    settled_at: int = 0
+    """Unix seconds of the last settlement; 0 before the first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ MANDATE_VIEWS = (
     "loss_level()",
     "turnover_level()",
     "peak()",
+    "settled_at()",
 )
 """What a snapshot asks of a vault and of its mandate, in this order."""
 
@@ -134,6 +135,7 @@ class VaultAnswers:
             turnover_level=self.integer("turnover_level()"),
             mandate_hash=f"0x{self.integer('mandate_hash()'):064x}",
             limits=self.limits(),
+            settled_at=self.integer("settled_at()"),
         )
 
     def _nonsense(self, view: str, error: abi.DecodeError) -> SnapshotError:

@@ -12,8 +12,8 @@ from offchain.allocate import Plan, PlanReason, make_plan
 from offchain.allocate.borrowing import compile_borrowing
 from offchain.allocate.bounds import compile_frame
 from offchain.allocate.joint import best_target
+from offchain.allocate.judge import Portfolio, refusals
 from offchain.allocate.lending import MAX_LEGS
-from offchain.allocate.limits import refusals
 from offchain.allocate.objective import mean_variance
 from offchain.allocate.outer import approximate_target
 from offchain.allocate.report import plan_lines
@@ -172,9 +172,7 @@ def checked(stakers: Stakers, before: Snapshot, after: Snapshot, **limits: int) 
     """Rules that refuse going from one account to another."""
     rules = replace(stakers.mandate.vault_limits, **limits)
     stands = replace(before, vault=replace(before.vault, limits=rules))
-    holdings, owed = [asset.held for asset in after.assets], [asset.owed for asset in after.assets]
-    assert after.lending is not None
-    return {one.rule for one in refusals(stands, holdings, rules, owed, after.lending.health_factor)}
+    return {one.rule for one in refusals(stands, Portfolio.of(after), rules)}
 
 
 def test_leverage_above_the_cap_is_refused_unless_it_falls(stakers: Stakers) -> None:

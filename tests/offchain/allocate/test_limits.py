@@ -6,19 +6,9 @@ from typing import Any
 
 import pytest
 
-from offchain.allocate.limits import (
-    Refusal,
-    loss,
-    outside,
-    refusals,
-    settlement_state,
-    tighter,
-    turnover,
-    values,
-    weight_bounds,
-    weight_refusal,
-)
-from offchain.market.snapshot import BreakerState, VaultLimits
+from offchain.allocate.judge import Book, Portfolio, Refusal, judge, refusals
+from offchain.allocate.limits import FULL_BPS, loss, outside, settlement_state, tighter, turnover, values, weight_bounds
+from offchain.market.snapshot import NO_DEBT, BreakerState, VaultLimits, VaultState
 
 
 def _limits(low: tuple[int, ...], high: tuple[int, ...], **more: int) -> VaultLimits:
@@ -43,6 +33,20 @@ def _allowed(before: list[int], after: list[int], limits: VaultLimits) -> bool:
         return True
     no_larger = all(new == 0 or (old * new > 0 and abs(new) <= abs(old)) for old, new in changes)
     return no_larger and any(abs(new) < abs(old) for old, new in changes)
+
+
+def weight_refusal(
+    before: list[int], after: list[int], limits: VaultLimits, reduce_only: bool = False
+) -> Refusal | None:
+    """What refuses a settlement under limits that only bound weights."""
+    free = VaultLimits(
+        limits.min_weights_bps, limits.max_weights_bps, 10_000, 0, 10**9, 0, FULL_BPS, FULL_BPS, 0, 0
+    )  # fmt: skip
+    state = BreakerState.REDUCE_ONLY if reduce_only else BreakerState.ACTIVE
+    vault = VaultState("", "", "", 0, state, 0, 1, 1, 1, 0, 0, "", free)
+    books = (Book(tuple(held), (0,) * len(held), (), held[0], NO_DEBT) for held in (before, after))
+    found = judge(vault, 0, *books, [10**18] * len(before), free).refusals
+    return found[0] if found else None
 
 
 def test_the_weight_rule_is_what_the_sentence_says() -> None:
@@ -115,7 +119,7 @@ def test_a_latched_state_stays(vaults: Any) -> None:
 
 def _rules(vaults: Any, after: tuple[float, ...], **vault: Any) -> list[str]:
     before, goal = vaults.snapshot(**vault), vaults.snapshot(after, value=vaults_value(after))
-    return [refusal.rule for refusal in refusals(before, [a.balance for a in goal.assets], before.vault.limits)]
+    return [refusal.rule for refusal in refusals(before, Portfolio.of(goal), before.vault.limits)]
 
 
 def vaults_value(weights: tuple[float, ...]) -> float:
@@ -144,7 +148,7 @@ def test_budgets_bind_at_their_last_unit(vaults: Any) -> None:
     room = 10**16 - lost
     for level, refused in ((room, False), (room + 1, True)):
         vault = replace(snapshot.vault, loss_level=level)
-        found = refusals(replace(snapshot, vault=vault), after, vault.limits)
+        found = refusals(replace(snapshot, vault=vault), Portfolio(tuple(after)), vault.limits)
         assert (Refusal("loss_budget: exhausted") in found) is refused
 
 

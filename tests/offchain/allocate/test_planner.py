@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from offchain.allocate import ForecastInvalidError, MismatchError, Plan, PlanReason, make_plan
-from offchain.allocate.limits import outside, refusals, values
+from offchain.allocate.judge import Portfolio, refusals
+from offchain.allocate.limits import outside, values
 from offchain.forecast.forecast import Forecast
 from offchain.market.snapshot import AssetState, BreakerState, Snapshot
 from offchain.route.gas import EtherPriceUnknownError
@@ -60,6 +61,14 @@ def test_there_is_a_region_without_trade_and_it_grows_with_gas(vaults: Any, mand
         assert trades[-1]
         assert trades == sorted(trades)  # once it pays to trade, it pays further out too
     assert sum(decisions[200.0]) < sum(decisions[1.0])
+
+
+def test_between_two_settlements_the_vault_cools_down(vaults: Any, mandate: Any) -> None:
+    slow = mandate.model_copy(update={"limits": mandate.limits.model_copy(update={"cool_down_s": 600})})
+    snapshot = vaults.snapshot(_shifted(0.08))
+    for seconds, reason in ((599, PlanReason.WAITS), (600, PlanReason.IMPROVES)):
+        vault = replace(snapshot.vault, settled_at=snapshot.block.timestamp - seconds)
+        assert make_plan(replace(snapshot, vault=vault), vaults.forecast(), slow).reason is reason
 
 
 def test_a_gain_below_the_mandates_threshold_is_left(vaults: Any, mandate: Any) -> None:
@@ -160,7 +169,7 @@ def test_every_plan_passes_the_vaults_checks(vaults: Any, mandate: Any, settled:
             continue
         traded += 1
         after = settled(snapshot, plan)  # asserts that every leg pays what it says
-        assert refusals(snapshot, [asset.balance for asset in after.assets], snapshot.vault.limits) == ()
+        assert refusals(snapshot, Portfolio.of(after), snapshot.vault.limits) == ()
         assert after.value == plan.value_after
         assert plan.gain <= plan.gain_bound
     assert traded >= 10

@@ -95,7 +95,7 @@ def test_the_breaker_is_a_state_again(recorded: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
-        (lambda data: data.update(format=1), "not format 2"),
+        (lambda data: data.update(format=1), "not format 3"),
         (lambda data: data.pop("block"), "snapshot must have exactly the fields"),
         (lambda data: data["block"].pop("hash"), "snapshot.block must have exactly"),
         (lambda data: data["block"].update(extra="1"), "snapshot.block must have exactly"),
