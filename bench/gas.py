@@ -2,9 +2,10 @@
 """Gas from receipts, beside the same swaps through routers: `python -m bench.gas` writes out/gas.json.
 
 A local anvil at its newest rules holds the published Uniswap, Chainlink and token bytecode. A settlement is one
-transaction of a relayer; ``router_gas`` is what an ordinary account with standing approvals pays, from the same
-chain state, for one router transaction a leg. Before either is measured, every pool, feed and storage slot has been
-used once, the vault has settled once and holds some of everything, as the account does.
+transaction of a relayer, sent with an access list (EIP-2930) as the keeper sends it; ``gas_without_access_list`` is
+the same without. ``router_gas`` is what an ordinary account with standing approvals pays, from the same chain state,
+for one router transaction a leg, without a list as wallets send it. Before either is measured, every pool, feed and
+storage slot has been used once, the vault has settled once and holds some of everything, as the account does.
 
 deposit and mint are those of an account that has no share yet, redeem and withdraw leave some; redeem_in_kind
 pays every asset to an account that holds none of the others. ``sizes`` are bytes of runtime code as deployed,
@@ -41,14 +42,17 @@ from bench._assets import (
 )
 from offchain.mandate import load_mandate
 from offchain.mandate.venues import FIRST_LISTED
+from offchain.market.rpc import NodeClient
 from offchain.route.leg import LendingAction, Venue
 from offchain.sandbox import addresses
 from offchain.sandbox.aave import SUPPLY
 from offchain.sandbox.contract import function
 from offchain.sandbox.standup import Sandbox, launch
 from offchain.sandbox.tokens import APPROVE
+from offchain.settle.access_list import AccessEntry, cheaper_access_list
 from offchain.settle.development import development_address
-from tests.support.vaults import BLUE_CHIP, DeployedVault, deploy_vault
+from offchain.settle.node import Node
+from tests.support.vaults import BLUE_CHIP, GAS_LIMIT, DeployedVault, deploy_vault
 
 OUT = Path("out/gas.json")
 CODE_LIMIT = 24_576
@@ -92,8 +96,8 @@ class Bench:
     vault: DeployedVault
     variant: str = "core"
 
-    def settle(self, legs: Sequence[tuple[int, ...]]) -> int:
-        """Sign an order and relay it; gas used."""
+    def settle(self, legs: Sequence[tuple[int, ...]], *, listed: bool = True) -> int:
+        """Sign an order and relay it as the keeper does, or without an access list; gas used."""
         functions = self.vault.vault.functions
         order = (
             functions.order_nonce().call(),
@@ -104,7 +108,16 @@ class Bench:
             functions.value_per_share().call() * KEPT_BPS // 10_000,
             10**12,
         )
-        return int(self.vault.send("keeper", functions.settle(*self.vault.sign(order)))["gasUsed"])
+        call = functions.settle(*self.vault.sign(order))
+        access_list = self._access_list(call) if listed else ()
+        return int(self.vault.send("keeper", call, access_list=access_list)["gasUsed"])
+
+    def _access_list(self, call: Any) -> tuple[AccessEntry, ...]:
+        calldata = bytes.fromhex(call._encode_transaction_data()[2:])
+        with NodeClient(self.sandbox.rpc_url) as client:
+            return cheaper_access_list(
+                Node(client), self.vault.address, calldata, sender=development_address("keeper"), gas_limit=GAS_LIMIT
+            )
 
     def send(self, role: str, call: Any) -> int:
         """Send one call of a contract of the vault; gas used."""
@@ -263,7 +276,8 @@ def _amounts(bench: Bench, swap: Swap) -> tuple[int, int]:
 
 def _settle_row(bench: Bench, count: int, venue: Venue) -> Row:
     ring = swaps(venue, count, len(bench.assets))
-    gas = bench.measured(lambda: bench.settle([_leg(bench, venue, swap) for swap in ring]))
+    legs = [_leg(bench, venue, swap) for swap in ring]
+    gas, without = _settle_gas(bench, legs)
     router_gas = bench.measured(lambda: sum(_router_gas(bench, swap) for swap in ring))
     return {
         "name": "settle",
@@ -272,9 +286,15 @@ def _settle_row(bench: Bench, count: int, venue: Venue) -> Row:
         "venue": VENUES[venue],
         "variant": bench.variant,
         "gas": gas,
+        "gas_without_access_list": without,
         "router_gas": router_gas,
         "ratio": round(gas / router_gas, 4),
     }
+
+
+def _settle_gas(bench: Bench, legs: Sequence[tuple[int, ...]]) -> tuple[int, int]:
+    """With an access list and without."""
+    return bench.measured(lambda: bench.settle(legs)), bench.measured(lambda: bench.settle(legs, listed=False))
 
 
 def _lending_row(bench: Bench, count: int) -> Row:
@@ -290,7 +310,7 @@ def _lending_row(bench: Bench, count: int) -> Row:
         legs.append((FIRST_LISTED, i, i, int(action), amount, 0))
         supply = (SUPPLY, asset.address, amount, account, 0)
         calls.append(supply if number < half else (WITHDRAW, asset.address, amount, account))
-    gas = bench.measured(lambda: bench.settle(legs))
+    gas, without = _settle_gas(bench, legs)
     send = bench.sandbox.chain.send
 
     def by_hand() -> int:
@@ -305,6 +325,7 @@ def _lending_row(bench: Bench, count: int) -> Row:
         "venue": "aave_v3",
         "variant": bench.variant,
         "gas": gas,
+        "gas_without_access_list": without,
         "router_gas": beside,
         "ratio": round(gas / beside, 4),
     }
@@ -398,9 +419,14 @@ def _with_second_sources(sandbox: Sandbox, mandate: dict[str, Any], assets: Sequ
 
 
 def _print(rows: Sequence[Row], sizes: dict[str, int]) -> None:
-    print(f"{'':<15} {'legs':>4} {'assets':>6} {'venue':<11} {'variant':<8} {'gas':>9} {'router':>9} {'ratio':>6}")
+    print(
+        f"{'':<15} {'legs':>4} {'assets':>6} {'venue':<11} {'variant':<8} {'gas':>9} {'unlisted':>9} "
+        f"{'router':>9} {'ratio':>6}"
+    )
     for row in rows:
-        beside = f"{row['router_gas']:>9,} {row['ratio']:>6.3f}" if "ratio" in row else ""
+        beside = ""
+        if "ratio" in row:
+            beside = f"{row['gas_without_access_list']:>9,} {row['router_gas']:>9,} {row['ratio']:>6.3f}"
         print(
             f"{row['name']:<15} {row.get('legs', ''):>4} {row['assets']:>6} {row.get('venue', ''):<11} "
             f"{row['variant']:<8} {row['gas']:>9,} {beside}"

@@ -317,7 +317,6 @@ class Keeper:
         try:
             check_fresh(head, self._max_head_age)
             with span("snapshot"):
-                snapshot = read_snapshot(self._client, self.vault, self.mandate, self._pools, lending=self._lending)
                 snapshot = self._read()
                 check_sources(self._client, snapshot, self.mandate, self.settings.max_divergence_bps)
             with span("history"):
@@ -331,7 +330,7 @@ class Keeper:
         return self._act(snapshot, history)
 
     def _read(self) -> Snapshot:
-        return read_snapshot(self._client, self.vault, self.mandate, self._pools)
+        return read_snapshot(self._client, self.vault, self.mandate, self._pools, lending=self._lending)
 
     def _volatility(self, snapshot: Snapshot, weights: Sequence[float]) -> float:
         return volatility(weights, snapshot, self._history.read(snapshot.block), self.mandate)

@@ -22,6 +22,7 @@ from offchain.keeper.records import Purpose, TransactionRecord
 from offchain.keeper.states import State
 from offchain.market.rpc import NodeError
 from offchain.market.snapshot import Block
+from offchain.settle.access_list import AccessEntry, cheaper_access_list
 from offchain.settle.accounts import TransactionSigner
 from offchain.settle.fees import FeePolicy, Fees
 from offchain.settle.node import Node
@@ -137,7 +138,7 @@ class Submitter:
         if fees is None:
             log.warning("fees above the ceiling", purpose=job.purpose, next_base_fee=history.next_base_fee)
             return None
-        raw = self._payer.sign_transaction(self._fields(job, nonce, fees))
+        raw = self._payer.sign_transaction(self._fields(job, nonce, fees, self._access_list(job)))
         return self._journal.store_transaction(
             raw,
             purpose=job.purpose,
@@ -255,7 +256,13 @@ class Submitter:
             return None
         return self._journal.advance_transaction(row.id, State.FINAL, row.detail)
 
-    def _fields(self, job: Job, nonce: int, fees: Fees) -> dict[str, Any]:
+    def _access_list(self, job: Job) -> tuple[AccessEntry, ...]:
+        """What a settlement declares; all else is too urgent to be traced first, or too small to gain by it."""
+        if job.purpose is not Purpose.SETTLE:
+            return ()
+        return cheaper_access_list(self._node, job.to, job.calldata, sender=self.account, gas_limit=job.gas_limit)
+
+    def _fields(self, job: Job, nonce: int, fees: Fees, access_list: tuple[AccessEntry, ...]) -> dict[str, Any]:
         return {
             "type": 2,
             "chainId": self._chain_id,
@@ -266,6 +273,7 @@ class Submitter:
             "gas": job.gas_limit,
             "maxFeePerGas": fees.max_fee,
             "maxPriorityFeePerGas": fees.priority_fee,
+            "accessList": [entry.as_json() for entry in access_list],
         }
 
 

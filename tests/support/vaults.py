@@ -16,6 +16,7 @@ from web3.types import TxReceipt
 from offchain.abi import contract_abi
 from offchain.mandate import Mandate, load_mandate
 from offchain.sandbox.standup import Sandbox
+from offchain.settle.access_list import AccessEntry
 from offchain.settle.deployment import Roles, plan_deployment
 from offchain.settle.development import development_address, development_key, sandbox_deployer
 from tests.support.contracts import DEPLOYABLE, PROJECT, compiled
@@ -27,6 +28,9 @@ ERC20_ABI = [
     if entry.get("name") in ("approve", "transfer", "transferFrom", "balanceOf", "allowance", "Transfer")
 ]
 DAY = 86_400
+GAS_LIMIT = 12_000_000
+
+AccessList = tuple[AccessEntry, ...]
 
 
 @dataclass
@@ -51,9 +55,9 @@ class DeployedVault:
         address = self.file_mandate.ordered_assets[index].address
         return self.web3.eth.contract(address=self.web3.to_checksum_address(address), abi=ERC20_ABI)
 
-    def send(self, role: str, function: Any, value: int = 0) -> TxReceipt:
+    def send(self, role: str, function: Any, value: int = 0, access_list: AccessList = ()) -> TxReceipt:
         """Sign with a role's development key, send, and wait until mined."""
-        return send_as(self.web3, role, function, value)
+        return send_as(self.web3, role, function, value, access_list)
 
     def deposit(self, role: str, assets: int) -> TxReceipt:
         """Approve and deposit base asset units; the role must hold them."""
@@ -67,9 +71,10 @@ class DeployedVault:
         return order, development_address(role), bytes(signed.signature)
 
 
-def send_as(web3: Web3, role: str, function: Any, value: int = 0) -> TxReceipt:
+def send_as(web3: Web3, role: str, function: Any, value: int = 0, access_list: AccessList = ()) -> TxReceipt:
     """Sign a contract call or creation with a role's development key, send it, and wait until mined."""
-    return send_data(web3, role, function.build_transaction({"gas": 1, "gasPrice": 1, "nonce": 0, "value": value}))
+    fields = function.build_transaction({"gas": 1, "gasPrice": 1, "nonce": 0, "value": value})
+    return send_data(web3, role, {**fields, "accessList": [entry.as_json() for entry in access_list]})
 
 
 def send_data(web3: Web3, role: str, fields: Any) -> TxReceipt:
@@ -78,12 +83,13 @@ def send_data(web3: Web3, role: str, fields: Any) -> TxReceipt:
     transaction = {
         "chainId": web3.eth.chain_id,
         "nonce": web3.eth.get_transaction_count(account.address),
-        "gas": 12_000_000,
+        "gas": GAS_LIMIT,
         "maxFeePerGas": 2 * base_fee + 10**9,
         "maxPriorityFeePerGas": 10**9,
         "to": fields.get("to", ""),
         "data": fields["data"],
         "value": fields.get("value", 0),
+        "accessList": fields.get("accessList", []),
     }
     # A revert is reported with its reason here, before anything is sent.
     web3.eth.call({**{k: v for k, v in transaction.items() if k not in ("nonce",)}, "from": account.address})

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
+from eth_account.typed_transactions import TypedTransaction
+from hexbytes import HexBytes
 
 from offchain.keeper.records import Purpose
 from offchain.keeper.states import State
@@ -36,6 +38,23 @@ def test_order_is_settled_and_reconciled_with_the_vaults_event(stage, journal, d
     assert row.settlement.amounts_in == (100_000 * 10**6,)
     assert row.settlement.amounts_out[0] == stage.vault.vault.functions.holdings().call()[1]
     assert row.settlement.value_after == stage.vault.vault.functions.value().call()
+
+
+def test_settlement_and_what_replaces_it_declare_what_they_touch(stage, journal, dispatch):
+    stage.place(dispatch, journal)
+    first = journal.transactions()[-1]
+    stage.sandbox.rpc.call("anvil_dropTransaction", first.hash)
+    # The node's own pool is empty, so that the blocks pass without it.
+    for _ in range(3):
+        stage.mine()
+    dispatch.on_block(stage.node.head())
+    second = journal.transactions()[-1]
+
+    assert second.account_nonce == first.account_nonce
+    assert second.hash != first.hash
+    for row in (first, second):
+        fields = TypedTransaction.from_bytes(HexBytes(row.raw)).as_dict()
+        assert len(fields["accessList"]) > 10
 
 
 def test_order_is_final_when_its_block_is(stage, journal, dispatch):
