@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from offchain.errors import PlimsollError
 from offchain.market.snapshot import BreakerState
-from offchain.web.record import WAD, RunRecord, totals
+from offchain.web.record import WAD, LoanRecord, RunRecord, totals
 
 LEAST_SETTLEMENTS = 20
 LEAST_OVER_TWO_VENUES = 3
@@ -32,6 +32,8 @@ def require(record: RunRecord, *, expect_trip: bool, full_length: bool) -> None:
     problems = [*_settlements(record, full_length=full_length), *_exits(record)]
     if expect_trip:
         problems += _breaker(record)
+    if record.loan is not None:
+        problems += _loan(record.loan)
     if problems:
         raise DemoFailed(f"the demonstration ran, but {'; '.join(problems)}")
 
@@ -69,3 +71,15 @@ def _exits(record: RunRecord) -> Iterator[str]:
         yield f"{record.final_supply / WAD} shares are left"
     if record.final_value > DUST_USD * WAD:
         yield f"${record.final_value / WAD:,.6f} is left in the vault"
+
+
+def _loan(loan: LoanRecord) -> Iterator[str]:
+    for fate in (loan.kept, loan.rescued):
+        if fate.liquidated:
+            yield f"the vault {fate.name} was liquidated"
+    if loan.kept.lowest_health <= loan.trigger:
+        yield f"the keeper let the health factor fall to {loan.kept.lowest_health:.3f}, the trigger is {loan.trigger:g}"
+    if not loan.rescued.repairs:
+        yield "nobody deleveraged the vault whose keeper was dead"
+    if not loan.control.liquidated:
+        yield "the account at fixed leverage was not liquidated, so that nothing was shown"

@@ -25,9 +25,10 @@ def demo(
     ),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout, and nothing else.")] = False,
 ) -> None:
-    """Deploy a vault on mainnet in a box and keep it through sixty days with a crash.
+    """Deploy a vault on mainnet in a box and keep it through sixty days with a crash, until everybody has left.
 
-    Ends with everybody having left, and writes report.html and summary.json.
+    Then stake on credit through a crash of stETH: with the keeper, without it, and at fixed leverage. Writes
+    report.html and summary.json.
     """
     import json
     import time
@@ -90,7 +91,10 @@ def prepare(out: Path) -> None:
 
 def closing_words(record: RunRecord) -> list[str]:
     """What happened, in a few lines."""
+    from textwrap import fill
+
     from offchain.web.record import WAD, totals
+    from offchain.web.report import loan_paragraph
 
     sums = totals(record)
     trips = [f"{one.state.name} for {one.reason}" for one in record.breaker_events]
@@ -103,4 +107,5 @@ def closing_words(record: RunRecord) -> list[str]:
         f"Worst drawdown {sums.worst_drawdown_bps / 100:.1f} %, breaker: {', then '.join(trips) or 'never tripped'}",
         f"Deposited ${sums.deposited_usd:,.0f}, paid out ${sums.redeemed_usd:,.0f}, "
         f"left in the vault ${record.final_value / WAD:.6f}",
+        *([fill(loan_paragraph(record.loan), 120)] if record.loan is not None else []),
     ]

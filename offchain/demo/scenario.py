@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The demonstration: sixty days with a crash, from the first deposit to the last redemption."""
+"""The demonstration: sixty days with a crash, from the first deposit to the last redemption; then a loan's crash."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from offchain.demo import loan
 from offchain.demo.ape import ApeScripts
 from offchain.demo.checks import FULL_LENGTH_DAYS, require
 from offchain.demo.collect import Log
@@ -20,14 +23,16 @@ from offchain.sandbox.paths import PricePath
 from offchain.sandbox.prices_file import load_path
 from offchain.sandbox.simulator import Crash, continued_from_the_sandbox, simulate
 from offchain.sandbox.standup import Sandbox, launch
-from offchain.settle.development import deployment_name
-from offchain.web.record import RunRecord
+from offchain.settle.development import deployment_name, development_address
+from offchain.web.record import LoanRecord, RunRecord
 
 MANDATE = PROJECT / "mandates" / "blue-chip.yaml"
 DEPOSITS = (("alice", 450_000), ("bob", 350_000), ("carol", 200_000))
 """Who pays in how many whole dollars; a million together."""
 LEAVES_EARLY = "bob"
 STAYS_LAST = "carol"
+STAKES = "alice"
+"""Who pays into the vault of the second act."""
 DAY = 86_400
 LEAST_DAYS = 2.0
 CRASH_AT = 0.7
@@ -84,7 +89,7 @@ class Scenario:
 
 
 def play(scenario: Scenario, tell: Tell, progress: Progress) -> RunRecord:
-    """Run the scenario and return its record, which has passed `require`.
+    """Run the scenario and its second act and return the record, which has passed `require`.
 
     Parameters
     ----------
@@ -101,12 +106,40 @@ def play(scenario: Scenario, tell: Tell, progress: Progress) -> RunRecord:
         It could not run.
     """
     path = scenario.path()
-    with launch() as below, below.fork() as sandbox:
+    with launch() as below:
+        with _stage(below) as sandbox:
+            scripts = ApeScripts(scenario.out / "deployments", host=sandbox.rpc_url)
+            tell(f"A sandbox stands: chain id 1, {len(sandbox.pools)} pools, {len(sandbox.feeds)} feeds.")
+            record = _Run(scenario, sandbox, scripts, tell, progress).whole(path)
+        with _stage(below) as sandbox:
+            scripts = ApeScripts(scenario.out / "deployments", host=sandbox.rpc_url)
+            record = replace(record, loan=_second_act(sandbox, scripts, tell))
+    simulated = scenario.prices is None
+    require(record, expect_trip=simulated, full_length=simulated and scenario.days >= FULL_LENGTH_DAYS)
+    return record
+
+
+@contextmanager
+def _stage(below: Sandbox) -> Iterator[Sandbox]:
+    """A fork of the sandbox as it was built."""
+    with below.fork() as sandbox:
         # Otherwise blocks carry the machine's time while the scripts run, and no two runs are the same.
         sandbox.rpc.call("anvil_setBlockTimestampInterval", BLOCK_SECONDS)
-        scripts = ApeScripts(scenario.out / "deployments", host=sandbox.rpc_url)
-        tell(f"A sandbox stands: chain id 1, {len(sandbox.pools)} pools, {len(sandbox.feeds)} feeds.")
-        return _Run(scenario, sandbox, scripts, tell, progress).whole(path)
+        yield sandbox
+
+
+def _second_act(sandbox: Sandbox, scripts: ApeScripts, tell: Tell) -> LoanRecord:
+    """Stake on credit and let stETH crash, see `offchain.demo.loan`."""
+    mandate = load_mandate(loan.MANDATE)
+    deployed = scripts.answer("deploy", "--mandate", str(loan.MANDATE), "--account", "owner")
+    tell(f"Second act. ape run deploy: {mandate.name} at {deployed['vault']}")
+    sandbox.give(mandate.base_asset, development_address(STAKES), loan.STAKE * 10**18)
+    scripts.answer("deposit", "--amount", str(loan.STAKE), "--account", STAKES)
+    tell(f"ape run deposit: {STAKES} pays in {loan.STAKE} {mandate.base_asset}")
+    with TemporaryDirectory(prefix="plimsoll-loan-") as folder:
+        position = loan.open_position(sandbox, deployed["vault"], mandate, Path(folder) / "journal.sqlite")
+        tell(f"The keeper opens the position: leverage {position.opened.leverage:.2f}. Then stETH falls, on two forks.")
+        return loan.play_loan(position)
 
 
 @dataclass
@@ -138,10 +171,7 @@ class _Run:
                 log.deposit(role, answer)
             self._run_days(simulation, log)
             self._everybody_leaves(simulation, log)
-            record = self._record(log)
-        simulated = self.scenario.prices is None
-        require(record, expect_trip=simulated, full_length=simulated and self.scenario.days >= FULL_LENGTH_DAYS)
-        return record
+            return self._record(log)
 
     def _run_days(self, simulation: Simulation, log: Log) -> None:
         start = simulation.driver.time

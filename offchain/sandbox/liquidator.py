@@ -46,6 +46,31 @@ class Liquidation:
     collateral_taken: int
 
 
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account as the pool sees it; USD at 8 decimals, the health factor at 18."""
+
+    collateral: int
+    debt: int
+    health_factor: int
+    """``2**256 - 1`` without debt."""
+
+    @property
+    def health(self) -> float | None:
+        """The health factor; `None` without debt."""
+        return self.health_factor / ONE if self.debt else None
+
+    @property
+    def value(self) -> int:
+        """What is left after the debt, USD at 18 decimals."""
+        return (self.collateral - self.debt) * 10**10
+
+    @property
+    def leverage(self) -> float:
+        """Collateral over what is left after the debt; 1 without debt."""
+        return self.collateral / (self.collateral - self.debt) if 0 < self.debt < self.collateral else 1.0
+
+
 class Liquidator:
     """Watches accounts and calls ``liquidationCall`` on those whose health factor is below one.
 
@@ -66,15 +91,16 @@ class Liquidator:
         self.chain, self.accounts = chain, list(accounts)
         self.liquidations: list[Liquidation] = []
 
-    def health(self, account: str) -> int:
-        """Aave's health factor, 18 decimals; 2**256 - 1 without debt."""
-        return int(self.chain.call(addresses.AAVE_POOL, ACCOUNT_DATA, account)[5])
+    def account(self, address: str) -> Account:
+        """How an account stands now."""
+        data = self.chain.call(addresses.AAVE_POOL, ACCOUNT_DATA, address)
+        return Account(int(data[0]), int(data[1]), int(data[5]))
 
     def strike(self) -> list[Liquidation]:
         """Liquidate what can be liquidated now, a block each, and return what was."""
         found = []
         for account in self.accounts:
-            if self.health(account) < ONE:
+            if self.account(account).health_factor < ONE:
                 found.append(self._liquidate(account))
         self.liquidations += found
         return found

@@ -7,10 +7,14 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from offchain.market.snapshot import BreakerState
-from offchain.web.record import BASIS_POINT, WAD, RunRecord, SettlementRecord, TickRecord
+from offchain.web.record import BASIS_POINT, WAD, LoanFate, LoanRecord, RunRecord, SettlementRecord, TickRecord
 from offchain.web.svg import Frame, area, circle, line, padded, rect, steps, tag, text, titled
 
+HOUR = 3_600
 DAY = 86_400
+HEALTHY = 2.0
+"""Health factor from which on there is nothing to see any more."""
+REPAIR_MARKS = {"keeper": "mark-settled", "stranger": "mark-redeem", "liquidator": "mark-attack"}
 STATE_CLASS = {BreakerState.REDUCE_ONLY: "reduced", BreakerState.HALTED: "halted"}
 
 
@@ -199,6 +203,46 @@ def planned_against_realised(record: RunRecord, width: float, height: float) -> 
         title = f"Settlement {number}: planned {planned:.2f}, realised {realised:.2f} bps"
         parts.append(tag("a", titled(dot, title), href=f"#settlement-{number}"))
     return frame.image("".join(parts), "Planned against realised cost")
+
+
+def health_factors(loan: LoanRecord, width: float, height: float) -> str:
+    """Health factors of three accounts through one crash, by hours since it began; what is above `HEALTHY` is at it."""
+    begin = loan.crash[0]
+    last = max(point.timestamp for fate in loan.fates for point in fate.points)
+    low = min(1.0, *(fate.lowest_health for fate in loan.fates)) - 0.06
+    frame = Frame.of(width, height, (0.0, (last - begin) / HOUR), (low, HEALTHY + 0.05))
+    parts = [
+        frame.y_axis(lambda value: f"{value:g}", 5),
+        frame.x_axis(lambda value: f"{value:g} h", _count(width)),
+    ]
+    for level, name in ((1.0, "trip-halt"), (loan.trigger, "trip-reduce")):
+        y = frame.y(level)
+        parts.append(tag("line", x1=frame.x.start, x2=frame.x.stop, y1=y, y2=y, class_=name))
+    for fate, name in zip(loan.fates, ("series", "fate-rescued", "fate-control"), strict=True):
+        parts.append(line([_at(frame, begin, one.timestamp, one.health) for one in fate.points], class_=name))
+    # Marks last, so that no line hides one.
+    parts += [_repairs(frame, begin, fate) for fate in loan.fates]
+    return frame.image("".join(parts), "Health factors through the crash")
+
+
+def _at(frame: Frame, begin: int, timestamp: int, health: float | None) -> tuple[float, float]:
+    return frame.at((timestamp - begin) / HOUR, HEALTHY if health is None else min(HEALTHY, health))
+
+
+def _repairs(frame: Frame, begin: int, fate: LoanFate) -> str:
+    """A mark where somebody made the debt smaller: above it for a stranger, on it for the others."""
+    marks = []
+    for one in fate.repairs:
+        x, y = _at(frame, begin, one.timestamp, one.health_before)
+        shapes = {
+            "keeper": f"M{x - 4:.1f},{y:.1f}a4,4 0 1,0 8,0a4,4 0 1,0 -8,0z",
+            "stranger": f"M{x - 5:.1f},{y - 14:.1f}h10l-5,9z",
+            "liquidator": f"M{x:.1f},{y - 5:.1f}l5,5l-5,5l-5,-5z",
+        }
+        after = "nothing owed" if one.health_after is None else f"{one.health_after:.3f}"
+        mark = tag("path", d=shapes[one.by], class_=REPAIR_MARKS[one.by])
+        marks.append(titled(mark, f"{one.by} repays {one.debt_repaid / WAD:,.1f}: {one.health_before:.3f} to {after}"))
+    return "".join(marks)
 
 
 def _days(record: RunRecord) -> tuple[float, float]:

@@ -39,6 +39,8 @@ svg .note{fill:var(--ink);font-weight:600;paint-order:stroke;stroke:#fff;stroke-
 .grid{stroke:var(--rule);stroke-width:1}.axis{stroke:#b9c3cc;stroke-width:1}
 .series{stroke:var(--blue);stroke-width:2;stroke-linejoin:round}
 .peak{stroke:var(--faint);stroke-width:1.5}
+.fate-rescued{stroke:var(--violet);stroke-width:2;stroke-linejoin:round}
+.fate-control{stroke:var(--red);stroke-width:2;stroke-linejoin:round}
 .trip-reduce{stroke:var(--amber);stroke-width:1.5;stroke-dasharray:6 4}
 .trip-halt{stroke:var(--red);stroke-width:1.5;stroke-dasharray:2 3}
 .fill{fill:var(--blue-soft)}.band{fill:var(--blue-soft);opacity:.75}

@@ -169,6 +169,83 @@ class FlowRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class LoanPoint:
+    """An account that borrows, at one moment."""
+
+    timestamp: int
+    """Unix seconds."""
+    health: float | None
+    """Health factor; `None` without debt."""
+    leverage: float
+    """Everything held over what is left after the debt."""
+    value: int
+    """What is left after the debt."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoanRepair:
+    """A debt made smaller, by whomever; base units."""
+
+    timestamp: int
+    by: str
+    """``"keeper"``, ``"stranger"`` or ``"liquidator"``."""
+    debt_repaid: int
+    collateral_given: int
+    health_before: float
+    health_after: float | None
+    """`None` when nothing is owed any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoanFate:
+    """What became of one account that borrows."""
+
+    name: str
+    account: str
+    points: tuple[LoanPoint, ...]
+    repairs: tuple[LoanRepair, ...]
+
+    @property
+    def lowest_health(self) -> float:
+        """The lowest health factor it ever had; infinite when it never owed anything."""
+        return min((one.health for one in self.points if one.health is not None), default=float("inf"))
+
+    @property
+    def liquidated(self) -> bool:
+        """Whether a liquidator took any of its collateral."""
+        return any(one.by == "liquidator" for one in self.repairs)
+
+
+@dataclass(frozen=True, slots=True)
+class LoanRecord:
+    """The same loan in the same crash, with different people at hand."""
+
+    mandate: str
+    collateral: str
+    """Symbol; both tokens have 18 decimals."""
+    debt: str
+    depth: float
+    """Fraction of its price in the debt's asset that the collateral's underlying loses."""
+    crash: tuple[int, int]
+    """Unix seconds at which the fall begins and ends."""
+    floor: float
+    """Lowest health factor that an order may leave."""
+    trigger: float
+    """Health factor below which anybody may deleverage the vault."""
+    kept: LoanFate
+    """The vault whose keeper lives."""
+    rescued: LoanFate
+    """The vault whose keeper is dead."""
+    control: LoanFate
+    """An account at the same leverage that nobody looks after."""
+
+    @property
+    def fates(self) -> tuple[LoanFate, LoanFate, LoanFate]:
+        """All three."""
+        return self.kept, self.rescued, self.control
+
+
+@dataclass(frozen=True, slots=True)
 class RunRecord:
     """One run from the first deposit to the last redemption."""
 
@@ -191,6 +268,8 @@ class RunRecord:
     """Share base units outstanding at the end."""
     notes: tuple[str, ...] = ()
     """Sentences for the reader: what was simulated, what was scaled."""
+    loan: LoanRecord | None = None
+    """The second act, where there was one."""
 
     @property
     def start(self) -> int:

@@ -12,7 +12,17 @@ from pathlib import Path
 from offchain.web import charts
 from offchain.web.charts import day_of, usd
 from offchain.web.page import page
-from offchain.web.record import BASIS_POINT, WAD, FlowRecord, RunRecord, SettlementRecord, Totals, totals
+from offchain.web.record import (
+    BASIS_POINT,
+    WAD,
+    FlowRecord,
+    LoanFate,
+    LoanRecord,
+    RunRecord,
+    SettlementRecord,
+    Totals,
+    totals,
+)
 
 WIDE, NARROW = 1072, 400
 Draw = Callable[[RunRecord, float, float], str]
@@ -44,6 +54,7 @@ def render_report(record: RunRecord) -> str:
             _cost_section(record, sums) if record.settlements else "",
             _settlement_table(record),
             _events_section(record),
+            _loan_section(record.loan) if record.loan is not None else "",
             _details(record),
             _foot(record),
         ]
@@ -222,6 +233,64 @@ def _events_section(record: RunRecord) -> str:
         rows.append((flow.timestamp, f"<tr>{cells}{_cell(f'{flow.gas_used:,}')}{_tx(flow.tx)}</tr>"))
     rows.sort(key=lambda pair: pair[0])
     return "<section><h2>Deposits, redemptions, breaker</h2>" + _table(head, [row for _, row in rows]) + "</section>"
+
+
+def loan_paragraph(loan: LoanRecord) -> str:
+    """What the second act showed, in one paragraph."""
+    first, last = loan.kept.points[0], loan.kept.points[-1]
+    owed = "nothing is owed any more" if last.health is None else f"it ends at {last.health:.2f}"
+    ends = [usd(fate.points[-1].value / WAD) for fate in loan.fates]
+    return (
+        f"Second act, {loan.mandate}: {loan.collateral} on credit at Aave, {first.leverage:.1f} times what is left "
+        f"after the debt, and stETH loses {100 * loan.depth:.0f} % against ether within a day. With its keeper the "
+        f"health factor never falls below {loan.kept.lowest_health:.2f}, and {owed}. With the keeper dead a stranger "
+        f"calls deleverage() {_times(loan.rescued)} below {loan.trigger:.2f}, and it never falls below "
+        f"{loan.rescued.lowest_health:.2f}. An account at the same leverage that nobody looks after is liquidated by "
+        f"Aave {_times(loan.control)}. Of {usd(first.value / WAD)} there are left {ends[0]}, {ends[1]} and {ends[2]}."
+    )
+
+
+def _times(fate: LoanFate) -> str:
+    return {1: "once", 2: "twice"}.get(len(fate.repairs), f"{len(fate.repairs)} times")
+
+
+def _loan_section(loan: LoanRecord) -> str:
+    keys = [
+        *(
+            ("line", css, fate.name)
+            for fate, css in zip(loan.fates, ("series", "fate-rescued", "fate-control"), strict=True)
+        ),
+        ("line", "trip-reduce", f"{loan.trigger:g}: anybody may deleverage the vault"),
+        ("line", "trip-halt", "1: Aave liquidates"),
+        ("dot", "mark-settled", "keeper repays"),
+        ("down", "mark-redeem", "stranger deleverages"),
+        ("diamond", "mark-attack", "liquidation"),
+    ]
+    head = (("", "hour"), ("l", "account"), ("l", "who"), ("", f"{loan.debt} repaid"), ("", f"{loan.collateral} given"),
+            ("", "health factor"))  # fmt: skip
+    rows = []
+    for fate in loan.fates:
+        for one in fate.repairs:
+            after = "nothing owed" if one.health_after is None else f"{one.health_after:,.3f}"
+            cells = [
+                _cell(f"{(one.timestamp - loan.crash[0]) / charts.HOUR:.0f}"),
+                f'<td class="l">{escape(fate.name)}</td><td class="l">{escape(one.by)}</td>',
+                _cell(_amount(one.debt_repaid, 18)),
+                _cell(_amount(one.collateral_given, 18)),
+                _cell(f"{one.health_before:.3f} → {after}"),
+            ]
+            rows.append(f"<tr>{''.join(cells)}</tr>")
+    images = "".join(
+        f'<div class="{name}">{charts.health_factors(loan, width, tall)}</div>'
+        for name, width, tall in (("wide", WIDE, 320), ("narrow", NARROW, 280))
+    )
+    return (
+        "<section><h2>Second act: staking on credit through a crash of stETH</h2>"
+        f'<p class="why">{escape(loan_paragraph(loan))}</p>'
+        f'<figure><div class="plot">{images}</div></figure>{_key(keys)}'
+        '<p class="why">Health factor by hours since the fall began. The two vaults are one vault on two forks of '
+        f"the same chain; above {charts.HEALTHY:g} the lines stay at the edge.</p>{_table(head, rows)}</section>"
+    )
 
 
 def _details(record: RunRecord) -> str:

@@ -12,14 +12,23 @@ from pathlib import Path
 from typing import Any
 
 from offchain.market.snapshot import BreakerState
-from offchain.web.record import BreakerRecord, FlowRecord, LegRecord, RunRecord, SettlementRecord, totals
+from offchain.web.record import (
+    BreakerRecord,
+    FlowRecord,
+    LegRecord,
+    LoanFate,
+    LoanRecord,
+    RunRecord,
+    SettlementRecord,
+    totals,
+)
 
 
 def summary(record: RunRecord) -> dict[str, Any]:
     """Return the summary as JSON-ready values.
 
     Keys: ``run``, ``settlements``, ``breaker`` (the last change of state, with all of them under ``events``),
-    ``deposits``, ``redemptions``, ``totals``.
+    ``deposits``, ``redemptions``, ``loan`` (the second act, null without one), ``totals``.
     """
     symbols = [asset.symbol for asset in record.assets]
     last = record.breaker_events[-1] if record.breaker_events else None
@@ -42,6 +51,7 @@ def summary(record: RunRecord) -> dict[str, Any]:
         },
         "deposits": [_flow(one) for one in record.deposits],
         "redemptions": [_flow(one) for one in record.redemptions],
+        "loan": None if record.loan is None else _loan(record.loan),
         "totals": asdict(totals(record)) | {"final_supply": str(record.final_supply)},
     }
 
@@ -97,4 +107,32 @@ def _flow(one: FlowRecord) -> dict[str, Any]:
         "shares": str(one.shares),
         "value": str(one.value),
         "amounts": {symbol: str(amount) for symbol, amount in one.amounts.items()},
+    }
+
+
+def _loan(one: LoanRecord) -> dict[str, Any]:
+    return {
+        "mandate": one.mandate,
+        "collateral": one.collateral,
+        "debt": one.debt,
+        "depth": one.depth,
+        "floor": one.floor,
+        "trigger": one.trigger,
+        "kept": _fate(one.kept),
+        "rescued": _fate(one.rescued),
+        "control": _fate(one.control),
+    }
+
+
+def _fate(one: LoanFate) -> dict[str, Any]:
+    repairs = ({name: str(value) if isinstance(value, int) and name != "timestamp" else value
+                for name, value in asdict(repair).items()} for repair in one.repairs)  # fmt: skip
+    return {
+        "name": one.name,
+        "account": one.account,
+        "liquidated": one.liquidated,
+        "lowest_health": one.lowest_health,
+        "leverage": [one.points[0].leverage, one.points[-1].leverage],
+        "value": [str(one.points[0].value), str(one.points[-1].value)],
+        "repairs": list(repairs),
     }

@@ -11,7 +11,16 @@ import pytest
 from offchain.demo.checks import LEAST_SETTLEMENTS, DemoFailed, require
 from offchain.demo.scenario import DEPOSITS, DemoError, Scenario
 from offchain.market.snapshot import BreakerState
-from offchain.web.record import BreakerRecord, FlowRecord, LegRecord, RunLimits, RunRecord, SettlementRecord
+from offchain.web.record import (
+    BreakerRecord,
+    FlowRecord,
+    LegRecord,
+    LoanFate,
+    RunLimits,
+    RunRecord,
+    SettlementRecord,
+)
+from tests.support.records import fate, loan_record
 
 WAD = 10**18
 TRIPPED_AT = 500
@@ -88,6 +97,23 @@ def test_nobody_left_in_kind_while_reducing(record: RunRecord) -> None:
 def test_shares_or_value_left(record: RunRecord) -> None:
     assert "3.0 shares are left" in missing(replace(record, final_supply=3 * WAD))
     assert "$2.000000 is left in the vault" in missing(replace(record, final_value=2 * WAD))
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"kept": fate("kept", 1.3, 0.9, by="liquidator")}, "the vault kept was liquidated"),
+        ({"kept": fate("kept", 1.3, 1.05, by="keeper")}, "the keeper let the health factor fall to 1.050"),
+        ({"rescued": fate("rescued", 1.3, 1.2, by=None)}, "nobody deleveraged the vault"),
+        ({"control": fate("control", 1.3, 1.2, by=None)}, "was not liquidated, so that nothing was shown"),
+    ],
+)
+def test_second_act_that_showed_something_else(record: RunRecord, changed: dict[str, LoanFate], said: str) -> None:
+    assert said in missing(replace(record, loan=replace(loan_record(), **changed)))
+
+
+def test_second_act_as_it_should_be(record: RunRecord) -> None:
+    require(replace(record, loan=loan_record()), expect_trip=True, full_length=True)
 
 
 def test_a_million_comes_from_three() -> None:

@@ -13,9 +13,9 @@ from offchain.market.multicall import aggregate_request, decode_aggregate
 from offchain.market.rpc import NodeClient
 from offchain.market.snapshot import LendingState
 from offchain.sandbox import addresses
+from offchain.sandbox.borrower import leveraged_staker
 from offchain.sandbox.liquidator import ACCOUNT_DATA, USER_RESERVE
 from offchain.sandbox.standup import Sandbox
-from tests.support.borrowers import leveraged_staker
 
 PROJECT = Path(__file__).parents[3]
 

@@ -19,13 +19,13 @@ from offchain.route.errors import InsufficientLiquidityError
 from offchain.route.lending import LendingAccount
 from offchain.sandbox import addresses
 from offchain.sandbox.aave import BORROW, SET_E_MODE, SUPPLY, VARIABLE_RATE
+from offchain.sandbox.borrower import leveraged_staker
 from offchain.sandbox.chain import Transaction
 from offchain.sandbox.contract import function
 from offchain.sandbox.rpc import RpcError
 from offchain.sandbox.standup import Sandbox
 from offchain.sandbox.tokens import APPROVE
 from offchain.settle.development import development_address
-from tests.support.borrowers import leveraged_staker
 
 ONE = 10**18
 ETHER, STAKED = 0, 1

@@ -7,12 +7,12 @@ import pytest
 
 from offchain.sandbox import addresses
 from offchain.sandbox.aave import BORROW, SET_E_MODE, SUPPLY, VARIABLE_RATE
+from offchain.sandbox.borrower import leveraged_staker
 from offchain.sandbox.contract import function
 from offchain.sandbox.liquidator import ACCOUNT_DATA, Liquidator
 from offchain.sandbox.standup import Sandbox
 from offchain.sandbox.tokens import APPROVE
 from offchain.settle.development import development_address
-from tests.support.borrowers import leveraged_staker
 
 ETHER = 10**18
 INCOME = function("getReserveNormalizedIncome(address)", "uint256")

@@ -25,9 +25,10 @@ from offchain.web.record import (
     TickRecord,
     totals,
 )
-from offchain.web.report import render_report, write_report
+from offchain.web.report import loan_paragraph, render_report, write_report
 from offchain.web.summary import write_summary
 from offchain.web.svg import nice_ticks
+from tests.support.records import loan_record
 
 WAD = 10**18
 DAY = 86_400
@@ -218,6 +219,44 @@ def test_summary_has_the_published_shape(record: RunRecord, tmp_path: Path) -> N
     assert [leg["venue"] for leg in first["legs"]] == ["uniswap_v3", "uniswap_v2"]
     assert int(first["legs"][0]["amount_in"]) == WAD
     assert data["redemptions"][0]["amounts"] == {"USDC": "1", "WETH": str(WAD)}
+
+
+def test_second_act_is_told_drawn_and_listed(record: RunRecord) -> None:
+    html = render_report(replace(record, loan=loan_record()))
+    parsed(html)
+    assert "Staked &lt;Ether&gt;" in html
+    assert "1.080 → 1.180" in html
+    assert "1.240 → nothing owed" in html
+    assert "Second act" not in render_report(record)
+
+
+def test_second_act_in_one_paragraph() -> None:
+    told = loan_paragraph(loan_record())
+    assert "never falls below 1.24, and nothing is owed any more" in told
+    assert "calls deleverage() once below 1.10, and it never falls below 1.08" in told
+    assert "liquidated by Aave once. Of $300.00 there are left $100.00, $100.00 and $100.00." in told
+
+
+@pytest.mark.parametrize("width", [400, 1_072])
+def test_health_factors_are_drawn_inside_the_frame(width: int) -> None:
+    image = charts.health_factors(loan_record(), width, 300)
+    root = ElementTree.fromstring(image)
+    assert "inf" not in image
+    lines = [one.get("d", "") for one in root.iter() if one.get("class") in ("series", "fate-rescued", "fate-control")]
+    assert len(lines) == 3
+    heights = [float(y) for one in lines for y in re.findall(r",([\d.]+)", one)]
+    assert 0 <= min(heights) <= max(heights) <= 300
+    # What owes nothing ends at the top, what is liquidated below the line of one.
+    assert min(heights) == float(lines[0].rsplit(",", 1)[1])
+
+
+def test_summary_tells_the_second_act(record: RunRecord, tmp_path: Path) -> None:
+    write_summary(replace(record, loan=loan_record()), tmp_path / "summary.json")
+    loan = json.loads((tmp_path / "summary.json").read_text())["loan"]
+    assert loan["control"]["liquidated"] is True
+    assert loan["rescued"]["lowest_health"] == pytest.approx(1.08)
+    assert loan["rescued"]["repairs"][0]["debt_repaid"] == str(142 * WAD)
+    assert loan["kept"]["repairs"][0]["health_after"] is None
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ordinary accounts that borrow at the sandbox's Aave."""
+"""Somebody who stakes on credit at the sandbox's Aave and never looks again."""
 
 from __future__ import annotations
 
@@ -14,9 +14,16 @@ ETHER = 10**18
 
 
 def leveraged_staker(sandbox: Sandbox, role: str, leverage: float, equity: int = 100 * ETHER) -> str:
-    """Open staked ether against ether at a leverage and leave it alone; the account.
+    """Open staked ether against ether at a leverage and leave it alone; return the account.
 
-    What it borrows is given away: it stands for what others would have sold it the collateral for.
+    What it borrows stays in its wallet: it stands for what others were paid for the collateral.
+
+    Parameters
+    ----------
+    leverage
+        Collateral over equity.
+    equity
+        Wei.
     """
     chain, account = sandbox.chain, development_address(role)
     chain.impersonate(account)
