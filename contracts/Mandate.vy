@@ -29,6 +29,7 @@ from .modules import fees
 from .modules import limits as rules
 from .modules import loss_budget
 from .modules import roles
+from .modules import standing
 
 implements: IMandate
 
@@ -36,8 +37,9 @@ initializes: ownable
 initializes: ownable_2step[ownable := ownable]
 initializes: roles[ownable := ownable]
 initializes: rules
-initializes: loss_budget
-initializes: breaker
+initializes: standing
+initializes: loss_budget[standing := standing]
+initializes: breaker[standing := standing]
 
 exports: (
     ownable_2step.owner,
@@ -71,8 +73,6 @@ event LimitsApproved:
 # Knows the conditions besides the drawdown.
 alarms: public(immutable(address))
 
-# The vault this mandate judges; set once.
-vault: public(address)
 # Hash of limits that the owner allows to be set although something loosens.
 approved_limits: public(bytes32)
 
@@ -119,9 +119,9 @@ def bind(count: uint256):
             another was first or has another number of assets.
     @param count Number of the vault's assets.
     """
-    assert self.vault == empty(address), "mandate: bound"
+    assert standing._vault() == empty(address), "mandate: bound"
     assert count == rules._COUNT, "mandate: other assets"
-    self.vault = msg.sender
+    standing._seat |= convert(msg.sender, uint256)
 
 
 @external
@@ -240,6 +240,15 @@ def leave(value_per_share_after: uint256):
 
 @external
 @view
+def vault() -> address:
+    """
+    @notice The vault that this mandate judges; set once.
+    """
+    return standing._vault()
+
+
+@external
+@view
 def terms() -> IMandate.Terms:
     """
     @notice The breaker's state and the fees in basis points.
@@ -300,7 +309,7 @@ def trip() -> uint256:
     @return The new state.
     """
     policy: uint256 = rules._packed.policy
-    vault: address = self.vault
+    vault: address = standing._vault()
     found: IAlarms.Condition = staticcall IAlarms(alarms).condition(vault, rules._more, loss_budget._settled_at())
     per_share: uint256 = 0
     if found.live:
@@ -364,7 +373,7 @@ def resume(state: uint256, reason: uint256, tripped_at: uint256):
     @param tripped_at When it was tripped, Unix seconds.
     """
     ownable._check_owner()
-    breaker._resume(state, reason, tripped_at, staticcall IVault(self.vault).value_per_share())
+    breaker._resume(state, reason, tripped_at, staticcall IVault(standing._vault()).value_per_share())
     extcall IAlarms(alarms).reset()
 
 
@@ -391,6 +400,9 @@ def set_limits(new: rules.Limits):
     loss_budget._settle_leak(
         rules._field(policy, rules.LOSS_REFILL), rules._field(policy, rules.TURNOVER_REFILL)
     )
+    window: uint256 = rules._field(policy, rules.PEAK_WINDOW)
+    if window > 0 and new.peak_window_hours == 0:
+        breaker._join_epochs(window)
     rules._set(new, packed, more)
 
 
@@ -442,7 +454,7 @@ def turnover_level() -> uint256:
 @internal
 @view
 def _check_vault():
-    assert msg.sender == self.vault, "mandate: not the vault"
+    assert msg.sender == standing._vault(), "mandate: not the vault"
 
 
 @internal

@@ -14,6 +14,10 @@
 """
 
 
+from . import standing
+uses: standing
+
+
 event Tripped:
     state: indexed(uint256)
     reason: uint256
@@ -44,21 +48,18 @@ NO_HEARTBEAT: constant(uint256) = 8
 FROZEN_RESERVE: constant(uint256) = 9
 
 ONE_BPS: constant(uint256) = 10_000
-BYTE: constant(uint256) = 2**8 - 1
-HEADER: constant(uint256) = 2**16 - 1
 HOUR: constant(uint256) = 3_600
-# A peak is kept as 96 bits and by how many it was shifted; only beyond 2**96 is it rounded, down.
-PEAK: constant(uint256) = 2**104 - 1
+# A peak is kept as 88 bits and by how many it was shifted; only beyond 2**88 is it rounded, down.
+PEAK: constant(uint256) = 2**96 - 1
 SHIFT_BITS: constant(uint256) = 8
-MANTISSA: constant(uint256) = 2**96
+SHIFT: constant(uint256) = 2**8 - 1
+MANTISSA: constant(uint256) = 2**88
 MAX_PEAK: constant(uint256) = 2**240 - 1
-TIME: constant(uint256) = 2**32 - 1
 
 
-# state (8 bits) | reason << 8 | start of the epoch << 16 | its peak << 48 | peak of the one before << 152
-_latch: uint256
-# Unix seconds of the last trip.
-tripped_at: public(uint256)
+# Peak of the epoch before, as it is packed (96 bits) | start of the present one << 96. Read only where
+# the mandate sets a window.
+_epoch: uint256
 
 
 @external
@@ -78,13 +79,22 @@ def breaker_reason() -> uint256:
             factor, 5 dead oracle, 6 sources apart, 7 base asset off its peg, 8 no heartbeat, 9 frozen
             reserve.
     """
-    return (self._latch >> 8) & BYTE
+    return (standing._seat >> standing.REASON) & standing.BYTE
+
+
+@external
+@view
+def tripped_at() -> uint256:
+    """
+    @notice Unix seconds of the last trip; 0 before the first.
+    """
+    return standing._time(standing._seat, standing.TRIPPED_AT)
 
 
 @internal
 @view
 def _state() -> uint256:
-    return self._latch & BYTE
+    return (standing._seat >> standing.STATE) & standing.BYTE
 
 
 @internal
@@ -94,17 +104,19 @@ def _peak(window_hours: uint256) -> uint256:
     @dev The highest value per share seen in the present epoch and the one before.
     @param window_hours Length of an epoch; 0 for one that never ends.
     """
-    latch: uint256 = self._latch
-    current: uint256 = self._unpacked((latch >> 48) & PEAK)
-    if self._is_over(latch, window_hours):
+    current: uint256 = self._unpacked(standing._tally >> standing.PEAK)
+    if window_hours == 0:
         return current
-    return max(current, self._unpacked(latch >> 152))
+    epoch: uint256 = self._epoch
+    if self._is_over(epoch, window_hours):
+        return current
+    return max(current, self._unpacked(epoch & PEAK))
 
 
 @internal
 @view
-def _is_over(latch: uint256, window_hours: uint256) -> bool:
-    return window_hours > 0 and block.timestamp >= ((latch >> 16) & TIME) + window_hours * HOUR
+def _is_over(epoch: uint256, window_hours: uint256) -> bool:
+    return block.timestamp >= (epoch >> standing.PEAK_BITS) + window_hours * HOUR
 
 
 @internal
@@ -126,10 +138,8 @@ def _raise_to(state: uint256, reason: uint256, value_per_share: uint256, window_
     """
     @dev Latches a higher state.
     """
-    latch: uint256 = self._latch
-    assert state > latch & BYTE and state <= HALTED, "breaker: not a higher state"
-    self._latch = (latch >> 16 << 16) | state | (reason << 8)
-    self.tripped_at = block.timestamp
+    assert state > self._state() and state <= HALTED, "breaker: not a higher state"
+    standing._seat = self._latched(state, reason, block.timestamp)
     log Tripped(
         state=state,
         reason=reason,
@@ -144,12 +154,12 @@ def _observe(value_per_share: uint256, window_hours: uint256):
     """
     @dev Moves the peak up if the value per share is higher; begins an epoch when one is over.
     """
-    latch: uint256 = self._latch
-    current: uint256 = (latch >> 48) & PEAK
-    if self._is_over(latch, window_hours):
-        self._keep_peak(latch, block.timestamp, value_per_share, current)
+    current: uint256 = standing._tally >> standing.PEAK
+    if window_hours > 0 and self._is_over(self._epoch, window_hours):
+        self._keep_peak(value_per_share)
+        self._begin_epoch(current)
     elif value_per_share > self._unpacked(current):
-        self._keep_peak(latch, (latch >> 16) & TIME, value_per_share, latch >> 152)
+        self._keep_peak(value_per_share)
 
 
 @internal
@@ -157,15 +167,46 @@ def _rebase(value_per_share: uint256):
     """
     @dev Restarts the peak at a value per share.
     """
-    self._keep_peak(self._latch, block.timestamp, value_per_share, 0)
+    self._keep_peak(value_per_share)
+    self._begin_epoch(0)
 
 
 @internal
-def _keep_peak(latch: uint256, started_at: uint256, current: uint256, previous: uint256):
+def _join_epochs(window_hours: uint256):
+    """
+    @dev Makes one epoch of all that counts: what a window has seen so far stays when the limits have
+         none any more.
+    """
+    self._keep_peak(self._peak(window_hours))
+    self._begin_epoch(0)
+
+
+@internal
+def _keep_peak(peak: uint256):
+    tally: uint256 = standing._tally
+    standing._tally = (tally & (2**standing.PEAK - 1)) | (self._packed(peak) << standing.PEAK)
+
+
+@internal
+def _begin_epoch(previous: uint256):
     """
     @param previous As it is packed.
     """
-    self._latch = (latch & HEADER) | (started_at << 16) | (self._packed(current) << 48) | (previous << 152)
+    self._epoch = (block.timestamp << standing.PEAK_BITS) | previous
+
+
+@internal
+@view
+def _latched(state: uint256, reason: uint256, tripped_at: uint256) -> uint256:
+    """
+    @dev The seat as such a trip leaves it.
+    """
+    return (
+        (standing._seat & standing.VAULT)
+        | (state << standing.STATE)
+        | (reason << standing.REASON)
+        | (tripped_at << standing.TRIPPED_AT)
+    )
 
 
 @internal
@@ -174,8 +215,8 @@ def _packed(peak: uint256) -> uint256:
     assert peak <= MAX_PEAK, "breaker: value per share"
     mantissa: uint256 = peak
     shifted: uint256 = 0
-    # Nine steps of sixteen bits reach the greatest peak.
-    for i: uint256 in range(9):
+    # Ten steps of sixteen bits reach the greatest peak.
+    for i: uint256 in range(10):
         if mantissa < MANTISSA:
             break
         mantissa = mantissa >> 16
@@ -186,7 +227,7 @@ def _packed(peak: uint256) -> uint256:
 @internal
 @pure
 def _unpacked(packed: uint256) -> uint256:
-    return packed >> SHIFT_BITS << (packed & BYTE)
+    return packed >> SHIFT_BITS << (packed & SHIFT)
 
 
 @internal
@@ -194,9 +235,8 @@ def _resume(state: uint256, reason: uint256, tripped_at: uint256, value_per_shar
     """
     @dev Back to ACTIVE from exactly the trip that the caller saw; rebases the peak.
     """
-    latch: uint256 = self._latch
-    assert latch & BYTE != ACTIVE, "breaker: active"
-    assert latch & HEADER == state | (reason << 8) and tripped_at == self.tripped_at, "breaker: state changed"
-    self._latch = 0
+    assert self._state() != ACTIVE, "breaker: active"
+    assert standing._seat == self._latched(state, reason, tripped_at), "breaker: state changed"
+    standing._seat = self._latched(ACTIVE, NO_REASON, tripped_at)
     self._rebase(value_per_share)
     log Resumed(state=state, reason=reason, peak=value_per_share)

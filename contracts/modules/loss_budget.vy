@@ -8,7 +8,12 @@
 @notice A bucket is a fraction of value at 1e18. It fills with what a settlement costs, leaks at a
         constant rate and may never stand above its capacity C. What is poured in during any window
         of t seconds is therefore at most C + r * t, wherever the window starts; gains refill nothing.
+        Levels are kept in units of 10**7, rounded up.
 """
+
+
+from . import standing
+uses: standing
 
 
 struct Levels:
@@ -19,13 +24,8 @@ struct Levels:
 ONE: constant(uint256) = 10**18
 BPS: constant(uint256) = 10**14
 DAY: constant(uint256) = 86_400
-# A level is capped by 10,000 bps (loss) or 65,535 bps (turnover): 64 bits hold 18.4e18.
-LEVEL_BITS: constant(uint256) = 64
-LEVEL_MASK: constant(uint256) = 2**64 - 1
-
-
-# updated_at (64 bits) | loss << 64 | turnover << 128 | time of the last settlement << 192
-_buckets: uint256
+# Divides every capacity. A level is capped by 10,000 bps (loss) or 65,535 bps (turnover): 40 bits hold 109,951 bps.
+UNIT: constant(uint256) = 10**7
 
 
 @internal
@@ -36,11 +36,11 @@ def _levels(loss_refill_bps: uint256, turnover_refill_bps: uint256) -> Levels:
     @param loss_refill_bps Leak of the loss bucket in basis points a day.
     @param turnover_refill_bps Leak of the turnover bucket in basis points a day.
     """
-    buckets: uint256 = self._buckets
-    elapsed: uint256 = block.timestamp - (buckets & LEVEL_MASK)
+    tally: uint256 = standing._tally
+    elapsed: uint256 = block.timestamp - standing._time(tally, standing.LEAKED_AT)
     return Levels(
-        loss=self._leak((buckets >> LEVEL_BITS) & LEVEL_MASK, elapsed, loss_refill_bps),
-        turnover=self._leak((buckets >> 128) & LEVEL_MASK, elapsed, turnover_refill_bps),
+        loss=self._leak(self._level(tally, standing.LOSS), elapsed, loss_refill_bps),
+        turnover=self._leak(self._level(tally, standing.TURNOVER), elapsed, turnover_refill_bps),
     )
 
 
@@ -58,8 +58,8 @@ def _charge(
     @return Levels after the charge.
     """
     levels: Levels = self._levels(loss_refill_bps, turnover_refill_bps)
-    levels.loss += loss
-    levels.turnover += turnover
+    levels.loss = self._rounded(levels.loss + loss)
+    levels.turnover = self._rounded(levels.turnover + turnover)
     # A settlement that loses nothing passes even when the capacity was tightened below the level.
     assert loss == 0 or levels.loss <= loss_capacity_bps * BPS, "loss_budget: exhausted"
     assert turnover == 0 or levels.turnover <= turnover_capacity_bps * BPS, "turnover: exhausted"
@@ -72,7 +72,10 @@ def _settle_leak(loss_refill_bps: uint256, turnover_refill_bps: uint256):
     """
     @dev Books the leak at the present rates, so that a change of rates applies only from now on.
     """
-    self._store(self._levels(loss_refill_bps, turnover_refill_bps), self._settled_at())
+    levels: Levels = self._levels(loss_refill_bps, turnover_refill_bps)
+    levels.loss = self._rounded(levels.loss)
+    levels.turnover = self._rounded(levels.turnover)
+    self._store(levels, self._settled_at())
 
 
 @internal
@@ -81,12 +84,33 @@ def _settled_at() -> uint256:
     """
     @dev Unix seconds of the last settlement; 0 before the first.
     """
-    return self._buckets >> 192
+    return standing._time(standing._tally, standing.SETTLED_AT)
 
 
 @internal
 def _store(levels: Levels, settled_at: uint256):
-    self._buckets = block.timestamp | (levels.loss << LEVEL_BITS) | (levels.turnover << 128) | (settled_at << 192)
+    """
+    @dev Levels must be whole units.
+    """
+    standing._tally = (
+        (standing._tally >> standing.PEAK << standing.PEAK)
+        | (block.timestamp << standing.LEAKED_AT)
+        | (settled_at << standing.SETTLED_AT)
+        | (levels.loss // UNIT << standing.LOSS)
+        | (levels.turnover // UNIT << standing.TURNOVER)
+    )
+
+
+@internal
+@pure
+def _level(tally: uint256, offset: uint256) -> uint256:
+    return ((tally >> offset) & standing.LEVEL) * UNIT
+
+
+@internal
+@pure
+def _rounded(level: uint256) -> uint256:
+    return (level + UNIT - 1) // UNIT * UNIT
 
 
 @internal

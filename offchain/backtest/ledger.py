@@ -17,6 +17,8 @@ from offchain.market.snapshot import BreakerState, Snapshot, VaultLimits, VaultS
 
 BPS = 10**14
 DAY = 86_400
+LEVEL_UNIT = 10**7
+"""What the buckets' levels are kept in, rounded up."""
 NO_REASON, DRAWDOWN, GUARDIAN = 0, 1, 2
 
 
@@ -248,8 +250,8 @@ class Ledger:
             nonce=self.nonce + 1,
             breaker=state,
             breaker_reason=DRAWDOWN if tripped else self.breaker_reason,
-            loss_level=snapshot.vault.loss_level + verdict.loss,
-            turnover_level=snapshot.vault.turnover_level + verdict.turnover,
+            loss_level=_kept(snapshot.vault.loss_level + verdict.loss),
+            turnover_level=_kept(snapshot.vault.turnover_level + verdict.turnover),
             levels_at=snapshot.block.timestamp,
             settled_at=snapshot.block.timestamp,
         )
@@ -298,6 +300,10 @@ class Ledger:
 
 def _leaked(level: int, elapsed: int, refill_bps: int) -> int:
     return level - min(level, elapsed * refill_bps * BPS // DAY)
+
+
+def _kept(level: int) -> int:
+    return -(-level // LEVEL_UNIT) * LEVEL_UNIT
 
 
 def _net(gross: int, fee_bps: int) -> int:

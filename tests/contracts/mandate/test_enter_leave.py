@@ -71,7 +71,7 @@ def test_a_peak_that_does_not_fit_is_refused(judge: Judge) -> None:
     with reverts("breaker: value per share"):
         judge.mandate.enter(ONE, 2**240, False, sender=VAULT)
     judge.mandate.enter(ONE, 2**240 - 1, False, sender=VAULT)
-    assert judge.mandate.peak() == 2**240 - 2**144
+    assert judge.mandate.peak() == 2**240 - 2**160
 
 
 def test_judgement_refuses_by_signer_mandate_and_emptiness(judge: Judge) -> None:

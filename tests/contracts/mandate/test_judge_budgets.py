@@ -17,6 +17,8 @@ from tests.support.world import BPS, DAY, ONE
 
 V = 10**24
 """A million dollars."""
+UNIT = 10**7
+"""What levels are kept in."""
 
 in_pytest = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -78,6 +80,39 @@ def test_many_small_losses_under_a_per_trade_cap(evm: Evm) -> None:
         evm.mine(60)
     assert lost <= 100 * BPS + 25 * BPS * 60 * 1000 // DAY
     assert lost >= 100 * BPS
+
+
+def test_levels_are_kept_rounded_up(evm: Evm) -> None:
+    """What a settlement costs is told exactly; what stands is never less than that, and less than a unit more."""
+    judge = deploy_judge(evm, loose_limits(2))
+    for fraction, loss, standing in ((1, 1, UNIT), (UNIT, UNIT, 2 * UNIT), (UNIT + 1, UNIT + 1, 4 * UNIT)):
+        outcome = lose(judge, fraction)
+        assert (outcome["loss"], outcome["loss_level"]) == (loss, standing)
+        assert judge.mandate.loss_level() == standing
+
+
+def test_settlements_every_second_do_not_keep_the_leak_from_running(evm: Evm) -> None:
+    judge = deploy_judge(evm, loose_limits(2, loss_refill_bps_per_day=1))
+    lose(judge, 100 * BPS)
+    for _ in range(100):
+        evm.timestamp += 1
+        judge((V, V), (V, V))
+    leaked = 100 * BPS - judge.mandate.loss_level()
+    assert 100 * BPS // DAY - 100 * UNIT <= leaked <= 100 * BPS // DAY
+
+
+def test_a_settlement_writes_one_slot_though_it_moves_the_peak(evm: Evm) -> None:
+    judge = deploy_judge(evm, loose_limits(2))
+
+    def slots() -> list[int]:
+        return [evm.storage(judge.mandate.address, slot) for slot in range(64)]
+
+    before = slots()
+    evm.timestamp += 60
+    judge((2 * V, V), (2 * V, V - 1), per_share_after=2 * ONE)
+    assert judge.mandate.peak() == 2 * ONE
+    assert judge.mandate.loss_level() > 0
+    assert sum(old != new for old, new in zip(before, slots(), strict=True)) == 1
 
 
 @pytest.mark.parametrize("clock", [0, 1, DAY - 1, 7 * DAY - 1, 365 * DAY - 1])
@@ -206,14 +241,14 @@ def test_any_window_costs_at_most_capacity_and_refill(
             outcome, reason = attempt(partial(lose if kind == "loss" else turn, judge, amount))
             if outcome is None:
                 note(f"{evm.timestamp}: {kind} of {amount} refused: {reason}")
-                # What is lost is sold too, so a loss counts against both. The contract rounds up by a
-                # wei a settlement and a wei a leak.
-                slack = 4 * len(steps) + 4
+                # What is lost is sold too, so a loss counts against both. The contract rounds up by
+                # less than a unit a step.
+                slack = UNIT * len(steps)
                 assert max(levels["loss"] * (kind == "loss"), levels["turnover"]) + amount > capacity * BPS - slack
                 continue
             for name, window in windows.items():
                 window.charge(evm.timestamp, outcome[name], capacity)
                 levels[name] += outcome[name]
-                assert levels[name] <= outcome[f"{name}_level"] <= levels[name] + 2 * len(steps) + 2
+                assert levels[name] <= outcome[f"{name}_level"] <= levels[name] + UNIT * len(steps)
         for window in windows.values():
             window.check()
