@@ -42,7 +42,7 @@ chaos: setup ## Kill the keeper 240 times over a simulated month; writes out/cha
 	python -m tests.chaos
 
 .PHONY: soak
-soak: setup ## State machines for STEPS steps, 100,000 by default; writes out/soak.json
+soak: setup ## State machines for STEPS steps on every core, 100,000 by default; writes out/soak.json
 	python -m tests.invariants --steps $(or $(STEPS),100000)
 
 .PHONY: faults

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from eth_abi.abi import encode
@@ -76,14 +77,19 @@ class Pool:
     @property
     def address(self) -> str:
         """Where the factory puts it."""
-        if self.venue is Venue.UNISWAP_V2:
-            salt = keccak(b"".join(bytes.fromhex(token[2:]) for token in self.tokens))
-            factory, code_hash = addresses.UNISWAP_V2_FACTORY, addresses.UNISWAP_V2_PAIR_CODE_HASH
-        else:
-            salt = keccak(encode(["address", "address", "uint24"], [*self.tokens, self.fee_ppm]))
-            factory, code_hash = addresses.UNISWAP_V3_FACTORY, addresses.UNISWAP_V3_POOL_CODE_HASH
-        seed = b"\xff" + bytes.fromhex(factory[2:]) + salt + bytes.fromhex(code_hash[2:])
-        return str(to_checksum_address(keccak(seed)[-20:]))
+        return _address(self.venue, self.tokens, self.fee_ppm)
+
+
+@cache
+def _address(venue: Venue, tokens: tuple[str, str], fee_ppm: int) -> str:
+    if venue is Venue.UNISWAP_V2:
+        salt = keccak(b"".join(bytes.fromhex(token[2:]) for token in tokens))
+        factory, code_hash = addresses.UNISWAP_V2_FACTORY, addresses.UNISWAP_V2_PAIR_CODE_HASH
+    else:
+        salt = keccak(encode(["address", "address", "uint24"], [*tokens, fee_ppm]))
+        factory, code_hash = addresses.UNISWAP_V3_FACTORY, addresses.UNISWAP_V3_POOL_CODE_HASH
+    seed = b"\xff" + bytes.fromhex(factory[2:]) + salt + bytes.fromhex(code_hash[2:])
+    return str(to_checksum_address(keccak(seed)[-20:]))
 
 
 def _v2(base: str, quote: str, depth: float) -> Pool:

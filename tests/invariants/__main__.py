@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """`make soak STEPS=1000000`: the state machines for longer, each time with other draws; writes out/soak.json.
 
-A machine's share of the steps is its share in `make test`. The first failure ends the run: it is shrunk to a minimal
-sequence of rules, printed and written to the report, and the exit code is 1. `--seed` draws the same steps again.
+A machine's share of the steps is its share in `make test`; they take turns, a round of sequences each, on every core.
+The report is written as the run goes on, so that a run that is stopped leaves what it did. The first failure ends the
+run: it is shrunk to a minimal sequence of rules, printed and written to the report, and the exit code is 1. A round
+has a seed of its own: `--machine NAME --seed N --steps 1` plays it again.
 """
 
 from __future__ import annotations
@@ -10,12 +12,16 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import os
 import pkgutil
+import resource
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +30,10 @@ from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 import tests.invariants as suite
 
-EXAMPLES_A_ROUND = 25
-"""Sequences between two reports of progress; every round has a seed of its own."""
+STEPS_A_ROUND = 2000
+"""At most, of one machine between two reports of progress."""
+REPORT_SECONDS = 30
+Machine = type[RuleBasedStateMachine]
 
 
 @dataclass(slots=True)
@@ -33,20 +41,41 @@ class Report:
     """What was done with one machine."""
 
     machine: str
-    seed: int
+    share: int
     steps: int = 0
     rounds: int = 0
     seconds: float = 0.0
+    """Of all cores together."""
+    memory_mb: float = 0.0
+    """Most that one of its processes ever had."""
     failure: str | None = None
     """The error, and the shortest sequence of rules that reproduces it."""
+    failing_seed: int | None = None
 
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self) | {"seconds": round(self.seconds, 1)}
+    def add(self, played: Round) -> None:
+        """Count a round."""
+        self.steps += played.steps
+        self.rounds += 1
+        self.seconds = round(self.seconds + played.seconds, 1)
+        self.memory_mb = max(self.memory_mb, played.memory_mb)
+        if played.failure is not None and self.failure is None:
+            self.failure, self.failing_seed = played.failure, played.seed
 
 
-def machines() -> dict[type[RuleBasedStateMachine], int]:
+@dataclass(frozen=True, slots=True)
+class Round:
+    """Some sequences of one machine."""
+
+    seed: int
+    steps: int
+    seconds: float
+    memory_mb: float
+    failure: str | None
+
+
+def machines() -> dict[Machine, int]:
     """Every state machine of the suite with the steps that `make test` gives it."""
-    found: dict[type[RuleBasedStateMachine], int] = {}
+    found: dict[Machine, int] = {}
     for place in pkgutil.iter_modules(suite.__path__):
         if not place.name.endswith("_machine"):
             continue
@@ -61,41 +90,122 @@ def machines() -> dict[type[RuleBasedStateMachine], int]:
     return found
 
 
-def soak(machine: type[RuleBasedStateMachine], steps: int, first_seed: int) -> Report:
-    """Run a machine until it took that many steps or failed."""
-    report = Report(machine.__name__, first_seed)
-    watched = _counting(machine, report)
+def play(machine: Machine, first_seed: int) -> Round:
+    """Run some sequences of a machine, up to the first failure."""
+    counted = [0]
+    usual = machine.TestCase.settings
     rules = settings(
-        machine.TestCase.settings, derandomize=False, database=None, max_examples=EXAMPLES_A_ROUND, print_blob=False
+        usual,
+        derandomize=False,
+        database=None,
+        max_examples=max(1, STEPS_A_ROUND // usual.stateful_step_count),
+        print_blob=False,
     )
-    began = time.monotonic()
-    while report.steps < steps and report.failure is None:
-        try:
-            run_state_machine_as_test(seed(first_seed + report.rounds)(watched), settings=rules)
-        except Exception as error:
-            report.failure = "".join(traceback.format_exception(error, limit=-4, chain=False))
-        report.rounds += 1
-        report.seconds = time.monotonic() - began
-    return report
+    began, failure = time.monotonic(), None
+    try:
+        run_state_machine_as_test(seed(first_seed)(_counting(machine, counted)), settings=rules)
+    except Exception as error:
+        failure = "".join(traceback.format_exception(error, limit=-4, chain=False))
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return Round(first_seed, counted[0], time.monotonic() - began, round(memory, 1), failure)
 
 
-def _counting(machine: type[RuleBasedStateMachine], report: Report) -> type[RuleBasedStateMachine]:
+def soak(
+    shares: Mapping[Machine, int],
+    steps: int,
+    first_seed: int,
+    workers: int = 1,
+    progress: Callable[[Sequence[Report]], None] = lambda _: None,
+) -> list[Report]:
+    """Let machines take turns until they took that many steps or one failed.
+
+    Parameters
+    ----------
+    shares
+        How much of the steps each gets.
+    workers
+        Processes; with one it is this process.
+    progress
+        Told after every round.
+    """
+    reports = {machine: Report(machine.__name__, share) for machine, share in shares.items()}
+    everything = list(reports.values())
+    seeds = dict.fromkeys(shares, first_seed)
+
+    def next_round() -> tuple[Machine, int]:
+        # Whoever is furthest behind, counting rounds that are still being played.
+        machine = min(reports, key=lambda one: (seeds[one] - first_seed) / shares[one])
+        seeds[machine] += 1
+        return machine, seeds[machine] - 1
+
+    def unfinished() -> bool:
+        return sum(one.steps for one in everything) < steps and not any(one.failure for one in everything)
+
+    if workers == 1:
+        while unfinished():
+            machine, number = next_round()
+            reports[machine].add(play(machine, number))
+            progress(everything)
+        return everything
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        running: dict[Future[Round], Machine] = {}
+        while unfinished():
+            while len(running) < workers:
+                machine, number = next_round()
+                running[pool.submit(play, machine, number)] = machine
+            for done in wait(running, return_when=FIRST_COMPLETED).done:
+                reports[running.pop(done)].add(done.result())
+            progress(everything)
+        pool.shutdown(cancel_futures=True)
+    return everything
+
+
+def _counting(machine: Machine, counted: list[int]) -> Machine:
     """The same machine, counting its steps."""
 
     class Counting(machine):  # type: ignore[misc, valid-type]
         # Hypothesis calls it after each step; an invariant of our own would be printed with the sequence.
         def check_invariants(self, *arguments: Any, **named: Any) -> None:
-            report.steps += 1
+            counted[0] += 1
             super().check_invariants(*arguments, **named)
 
     Counting.__name__ = Counting.__qualname__ = machine.__name__
     return Counting
 
 
+class Progress:
+    """Writes the report, and a line now and then."""
+
+    def __init__(self, path: Path, workers: int) -> None:
+        self.path, self.workers = path, workers
+        self.began = self.said = time.monotonic()
+
+    def __call__(self, reports: Sequence[Report]) -> None:
+        """Write the report as it stands."""
+        now = time.monotonic()
+        steps = sum(report.steps for report in reports)
+        document = {
+            "steps": steps,
+            "seconds": round(now - self.began, 1),
+            "steps_per_second": round(steps / (now - self.began), 1),
+            "workers": self.workers,
+            "failed": any(report.failure for report in reports),
+            "machines": [asdict(report) for report in reports],
+        }
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = self.path.with_suffix(".partial")
+        unfinished.write_text(json.dumps(document, indent=1) + "\n")
+        unfinished.replace(self.path)
+        if now - self.said > REPORT_SECONDS:
+            self.said = now
+            print(f"{steps:,} steps in {now - self.began:.0f} s", flush=True)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.invariants", description=__doc__)
     parser.add_argument("--steps", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--machine", action="append", help="only this one; may be given several times")
     parser.add_argument("--out", type=Path, default=Path("out/soak.json"))
     options = parser.parse_args(arguments)
@@ -108,24 +218,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
-    reports = []
-    for machine, share in shares.items():
-        report = soak(machine, options.steps * share // sum(shares.values()), options.seed)
-        reports.append(report)
+    reports = soak(shares, options.steps, options.seed, options.workers, Progress(options.out, options.workers))
+    for report in reports:
         outcome = "FAILED" if report.failure else "held"
         print(f"{report.machine}: {report.steps:,} steps, {report.rounds} rounds, {report.seconds:.0f} s: {outcome}")
         if report.failure:
-            print(report.failure)
-            break
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    document = {
-        "steps": sum(report.steps for report in reports),
-        "failed": any(report.failure for report in reports),
-        "machines": [report.as_json() for report in reports],
-    }
-    options.out.write_text(json.dumps(document, indent=1) + "\n")
-    print(f"{document['steps']:,} steps; report in {options.out}")
-    return 1 if document["failed"] else 0
+            print(f"seed {report.failing_seed}\n{report.failure}")
+    print(f"{sum(report.steps for report in reports):,} steps; report in {options.out}")
+    return 1 if any(report.failure for report in reports) else 0
 
 
 if __name__ == "__main__":

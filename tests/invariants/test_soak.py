@@ -33,7 +33,7 @@ def test_every_machine_is_found() -> None:
 
 
 def test_a_failure_ends_with_the_shortest_sequence() -> None:
-    report = soak(Purse, 100_000, first_seed=1)
+    (report,) = soak({Purse: 1}, 100_000, first_seed=1)
     assert report.steps < 100_000
     assert report.failure is not None
     story = report.failure[report.failure.index("state = ") :]
@@ -54,7 +54,7 @@ def test_the_steps_asked_for_are_taken_each_round_with_other_draws() -> None:
         def draw(self, number: int) -> None:
             self.seen.add(number)
 
-    report = soak(Harmless, 3000, first_seed=5)
+    (report,) = soak({Harmless: 1}, 3000, first_seed=5)
     assert report.failure is None
     assert report.steps >= 3000
     assert report.rounds > 1

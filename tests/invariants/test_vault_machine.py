@@ -359,9 +359,9 @@ class VaultMachine(RuleBasedStateMachine):
                 assert list(amounts) == [held * net // (supply + VIRTUAL_SHARES) for held in holdings]
 
     def claims_are_covered(self) -> None:
-        for i, token in enumerate(self.world.tokens):
+        for i, (token, held) in enumerate(zip(self.world.tokens, self.vault.holdings(), strict=True)):
             claims = sum(self.vault.claims(role, i) for role in DEPOSITORS)
-            assert token.balanceOf(self.vault) == self.vault.holdings()[i] + claims
+            assert token.balanceOf(self.vault) == held + claims
 
     def the_latch_holds(self) -> None:
         assert self.mandate.breaker_state() == self.state

@@ -22,7 +22,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Self, TypeVar
 
@@ -246,6 +246,8 @@ class Method:
         """Calldata."""
         if len(arguments) != len(self.inputs):
             raise TypeError(f"{self.name} takes {self.inputs}, not {len(arguments)} arguments")
+        if not arguments:
+            return self.selector
         plain = [_plain(kind, value) for kind, value in zip(self.inputs, arguments, strict=True)]
         if WORDS.issuperset(self.inputs):
             return self.selector + b"".join(map(_word, plain))
@@ -267,11 +269,7 @@ class Method:
             value,
             static=sender is None,
         )
-        if self.outputs == ("uint256",) and len(answer) == 32:
-            return int.from_bytes(answer, "big")
-        values = tuple(
-            _cooked(kind, value) for kind, value in zip(self.outputs, decode(self.outputs, answer), strict=True)
-        )
+        values = _decoded(self.outputs, answer)
         return values[0] if len(values) == 1 else values or None
 
 
@@ -285,14 +283,18 @@ class Contract:
     evm: Evm
     address: str
     abi: ABI
+    _methods: dict[str, Method] = field(default_factory=dict, init=False)
 
     def __getattr__(self, name: str) -> Method:
         if name.startswith("__"):
             raise AttributeError(name)
-        signature = _functions(_Identity(self.abi)).get(name)
-        if signature is None:
-            raise AttributeError(f"the ABI has no function {name}")
-        return Method(self, *signature)
+        method = self._methods.get(name)
+        if method is None:
+            signature = _functions(_Identity(self.abi)).get(name)
+            if signature is None:
+                raise AttributeError(f"the ABI has no function {name}")
+            method = self._methods[name] = Method(self, *signature)
+        return method
 
     def __repr__(self) -> str:
         return f"Contract({self.address})"
@@ -375,10 +377,31 @@ def _type(item: Mapping[str, Any]) -> str:
 
 WORDS = frozenset({"address", "uint256"})
 """Types encoded here: eth_abi takes longer over them than the EVM over the call."""
+PLAIN = frozenset({"uint256", "uint256[]"})
+"""Types decoded here, likewise."""
 
 
 def _word(value: int | str) -> bytes:
     return bytes.fromhex(value[2:].rjust(64, "0")) if isinstance(value, str) else value.to_bytes(32, "big")
+
+
+def _decoded(kinds: tuple[str, ...], answer: bytes) -> tuple[Any, ...]:
+    """What a function returned; unsigned integers, alone and in arrays, are read here."""
+    if not PLAIN.issuperset(kinds) or len(answer) < 32 * len(kinds):
+        return tuple(_cooked(kind, value) for kind, value in zip(kinds, decode(kinds, answer), strict=True))
+    values: list[Any] = []
+    for at, kind in enumerate(kinds):
+        word = int.from_bytes(answer[32 * at : 32 * at + 32], "big")
+        values.append(word if kind == "uint256" else _array(answer, word))
+    return tuple(values)
+
+
+def _array(answer: bytes, at: int) -> tuple[int, ...]:
+    count = int.from_bytes(answer[at : at + 32], "big")
+    end = at + 32 * (count + 1)
+    if end > len(answer):
+        raise ValueError(f"an array of {count} at {at} of {len(answer)} bytes")
+    return tuple(int.from_bytes(answer[i : i + 32], "big") for i in range(at + 32, end, 32))
 
 
 def _plain(kind: str, value: Any) -> Any:
@@ -391,10 +414,15 @@ def _plain(kind: str, value: Any) -> Any:
 
 def _cooked(kind: str, value: Any) -> Any:
     if kind == "address":
-        return to_checksum_address(value)
+        return _checksummed(value)
     if kind == "address[]":
-        return tuple(to_checksum_address(one) for one in value)
+        return tuple(map(_checksummed, value))
     return value
+
+
+@cache
+def _checksummed(address: str) -> str:
+    return str(to_checksum_address(address))
 
 
 def _reverted(message: str) -> Reverted:
