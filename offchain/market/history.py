@@ -145,6 +145,7 @@ class HistoryReader:
         grid = time_grid(block.timestamp, self._window_days, self._grid_minutes)
         self._extend(block, newest, int(grid[0]))
         columns = {proxy: self._column(proxy, newest[proxy].id, block, grid) for proxy in self._proxies}
+        self._forget_before(int(grid[0]))
         return self._compose(columns, ratios, grid)
 
     def _start(self) -> None:
@@ -232,6 +233,15 @@ class HistoryReader:
             if not feed.anchors or feed.anchors[-1].block < block.number:
                 feed.add_anchor(Anchor(block.number, block.hash, feed.rounds[-1].id))
             self._cache.save(feed)
+
+    def _forget_before(self, start: int) -> None:
+        """Once a day, drop from memory what no later window reaches: a process may run for years.
+
+        A day more stays, because around a change of phase rounds are not quite in the order of their times.
+        """
+        for feed in self._feeds.values():
+            if feed.rounds[0].updated_at < start - 2 * _DAY:
+                feed.forget_before(start - _DAY)
 
     def _column(self, proxy: str, newest: int, block: Block, grid: IntArray) -> FloatArray:
         """One feed's answers on the grid, in its quote currency: shape (T,)."""

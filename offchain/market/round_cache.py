@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import secrets
 import sqlite3
+from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -82,6 +83,13 @@ class FeedRounds:
         self.rounds = [one for one in self.rounds if one.id <= round_id]
         self.anchors = [anchor for anchor in self.anchors if anchor.round_id <= round_id]
         self.exhausted = self.exhausted and bool(self.rounds)
+
+    def forget_before(self, time: int) -> None:
+        """Drop from memory what was answered before a time, but for the answer that held then; the file keeps it."""
+        held = bisect_right(self.rounds, time, key=lambda one: one.updated_at) - 1
+        if held > 0:
+            self.rounds = self.rounds[held:]
+            self.exhausted = False
 
     def add_anchor(self, anchor: Anchor) -> None:
         """Remember a block; old ones thin out geometrically, so that some survive for forks of any depth."""

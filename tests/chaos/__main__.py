@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 def main() -> int:
     from offchain.sandbox.standup import launch
     from tests.chaos.harness import as_json, run_chaos
+    from tests.support.moving_market import FINAL_AFTER_TWO
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--days", type=int, default=30)
@@ -24,7 +25,7 @@ def main() -> int:
     with (
         TemporaryDirectory(prefix="plimsoll-chaos-") as folder,
         launch() as base,
-        base.fork(options=["--slots-in-an-epoch", "1"]) as sandbox,
+        base.fork(options=FINAL_AFTER_TWO) as sandbox,
     ):
         length = options.days * 6
         result = run_chaos(

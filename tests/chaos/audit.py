@@ -20,6 +20,8 @@ class Audit:
     lost: list[str] = field(default_factory=list)
     mismatches: list[str] = field(default_factory=list)
     settlements: int = 0
+    by_others: int = 0
+    """Of these, what somebody else than the keeper relayed."""
     intents: int = 0
 
 
@@ -36,6 +38,8 @@ def audit(journal: Journal, vault: DeployedVault, account: str, interval: int) -
         "0x" + event["args"]["digest"].hex(): event for event in vault.vault.events.Settled().get_logs(from_block=0)
     }
     found.settlements = len(events)
+    senders = [vault.web3.eth.get_transaction(event["transactionHash"])["from"] for event in events.values()]
+    found.by_others = sum(sender.lower() != account.lower() for sender in senders)
     _orders(found, orders, events)
 
     per_intent = Counter(period[row.tick] for row in orders if row.digest in events)

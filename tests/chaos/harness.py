@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import random
 import time
@@ -16,21 +15,21 @@ from typing import Any
 from offchain.keeper.journal import Journal
 from offchain.keeper.records import Decision
 from offchain.keeper.states import State
-from offchain.sandbox.blocks import mining
-from offchain.sandbox.keys import PASSWORD, keyfile
-from offchain.sandbox.market_driver import MarketDriver
+from offchain.sandbox.blocks import pending_transactions
 from offchain.sandbox.simulator import simulate
 from offchain.sandbox.standup import Sandbox
 from offchain.settle.development import development_address
 from tests.chaos import worker
 from tests.chaos.audit import audit
-from tests.support.vaults import DeployedVault, deploy_vault
+from tests.chaos.neighbours import Builder, FrontRunner
+from tests.support.keeper_process import process_context, start_keeper, stop_keeper
+from tests.support.moving_market import MovingMarket
 
-MILLION = 10**12
 DAY = 86_400
 BLOCK_SECONDS = 0.12
 PATIENCE_SECONDS = 90.0
-PRELOADED = ["offchain.keeper.keeper", "offchain.keeper.commands", "offchain.allocate", "cvxpy", "tests.chaos.worker"]
+RELAYED, FRONT_RUN = 1 / 3, 1 / 3
+"""Share of the processes that have a relay, and of the intervals with somebody who gets ahead of us."""
 
 
 class ChaosFailed(AssertionError):
@@ -61,6 +60,11 @@ class Result:
     days: float = 0.0
     intents: int = 0
     settlements: int = 0
+    settled_by_others: int = 0
+    """Settlements that a stranger relayed before us."""
+    starts_with_relay: int = 0
+    handed_to_relay: int = 0
+    forgotten_by_relay: int = 0
     cold_start: bool = True
     seconds: float = 0.0
     kills_at: dict[str, int] = field(default_factory=dict)
@@ -88,19 +92,14 @@ class Chaos:
     """
 
     def __init__(self, sandbox: Sandbox, folder: Path, *, days: float, seed: int, cold: bool) -> None:
-        self.sandbox, self.folder, self.cold = sandbox, folder, cold
-        self.vault: DeployedVault = deploy_vault(sandbox)
-        sandbox.give("USDC", development_address("alice"), 3 * MILLION)
-        self.vault.deposit("alice", MILLION)
-        path = simulate(seed, days=days + 1)
-        sandbox.rpc.call("evm_setAutomine", False)
-        self.driver = MarketDriver(sandbox, path, seed)
-        self.interval = int(self.vault.file_mandate.execution.interval_minutes * 60)
+        self.folder, self.cold = folder, cold
+        self.market = MovingMarket(sandbox, simulate(seed, days=days + 1), seed)
+        self.rng = random.Random(seed + 1)
+        self.builder = Builder(sandbox.chain, self.rng)
+        self.front_runner = FrontRunner(sandbox.chain, self.market.vault.address)
         self.journal_file = folder / "journal.sqlite"
         self.armed = folder / "armed"
-        self.context: Any = multiprocessing.get_context("spawn" if cold else "forkserver")
-        if not cold:
-            self.context.set_forkserver_preload(PRELOADED)
+        self.context = process_context(cold=cold)
         self.process: Any = None
         self.death: Death | None = None
         self.kill_at = float("inf")
@@ -108,26 +107,25 @@ class Chaos:
         self.log = folder / "keeper-0.log"
         self.recoveries: list[float] = []
         self.killed: list[str] = []
+        self.starts_with_relay = 0
         self._mined_at = 0.0
-        self._bought = False
 
     # Processes
 
     def spawn(self) -> None:
         self.log = self.folder / f"keeper-{len(self.killed)}.log"
-        options = {
-            "rpc": self.sandbox.rpc_url,
-            "vault": self.vault.address,
-            "mandate": self.vault.file,
-            "account": keyfile("keeper"),
-            "signer": keyfile("optimizer"),
-            "journal": self.journal_file,
-            "poll": 0.02,
-        }
-        arguments = ["keeper", "run", *(text for name, value in options.items() for text in (f"--{name}", str(value)))]
-        environment = {"PLIMSOLL_PASSPHRASE": PASSWORD, "PLIMSOLL_CACHE_DIR": str(self.folder / "cache")}
-        self.process = self.context.Process(target=worker.run, args=(arguments, self.armed, self.log, environment))
-        self.process.start()
+        relayed = self.rng.random() < RELAYED
+        self.starts_with_relay += relayed
+        self.process = start_keeper(
+            self.context,
+            self.market.vault,
+            rpc=self.market.sandbox.rpc_url,
+            journal=self.journal_file,
+            cache=self.folder / "cache",
+            log=self.log,
+            armed=self.armed,
+            environment={"PLIMSOLL_RELAY": self.builder.relay.url} if relayed else {},
+        )
 
     def decree(self, death: Death) -> None:
         self.death = death
@@ -158,33 +156,17 @@ class Chaos:
     def has_started(self) -> bool:
         return self.log.exists() and '"started"' in self.log.read_text()
 
-    def stop(self) -> None:
-        if self.process is not None and self.process.is_alive():
-            self.process.terminate()
-            self.process.join(20)
-            if self.process.is_alive():
-                self.process.kill()
-                self.process.join()
-
     # The world
-
-    def next_interval(self) -> None:
-        """Let the market move, and somebody come or go so that there is something to do."""
-        self.driver.step(self.interval)
-        with mining(self.sandbox.chain, automatic=True):
-            shares = self.vault.vault.functions.balanceOf(development_address("alice")).call()
-            if self._bought:
-                alice = development_address("alice")
-                self.vault.send("alice", self.vault.vault.functions.redeem(shares // 20, alice, alice))
-            else:
-                self.vault.deposit("alice", MILLION // 20)
-        self._bought = not self._bought
 
     def mine(self) -> None:
         # While nobody is there blocks come slower, so that orders do not all expire on a busy machine.
         pause = BLOCK_SECONDS if self.died_at is None and self.has_started() else 5 * BLOCK_SECONDS
         if time.monotonic() - self._mined_at > pause:
-            self.sandbox.rpc.call("evm_mine")
+            pending = pending_transactions(self.market.sandbox.rpc)
+            # What the builder was handed nobody sees before the block.
+            for neighbour in (self.front_runner, self.builder):
+                neighbour.before_block(pending)
+            self.market.mine()
             self._mined_at = time.monotonic()
 
     def at_rest(self) -> bool:
@@ -192,9 +174,8 @@ class Chaos:
         if not self.journal_file.exists() or not self.has_started():
             return False
         with Journal.read(self.journal_file) as journal:
-            head = int(self.sandbox.rpc.call("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
-            last = journal.last_tick()
-            if last is None or last.block_timestamp // self.interval < head // self.interval:
+            last, interval = journal.last_tick(), self.market.interval
+            if last is None or last.block_timestamp // interval < self.market.now() // interval:
                 return False
             orders = journal.orders()
             mine = [row for row in orders if row.tick == last.id]
@@ -206,7 +187,8 @@ class Chaos:
 
     def live(self, deaths: deque[Death], budget: int) -> None:
         """Go through one interval with so many deaths at most."""
-        self.next_interval()
+        self.market.next_interval()
+        self.front_runner.awake = self.rng.random() < FRONT_RUN
         deadline = time.monotonic() + PATIENCE_SECONDS * (1 + budget)
         if self.process is None:
             self.spawn()
@@ -240,12 +222,13 @@ class Chaos:
                 left = max(1, intervals - interval)
                 self.live(waiting, -(-len(waiting) // left))
                 interval += 1
-                if self.driver.ended:
+                if self.market.driver.ended:
                     break
         finally:
-            self.stop()
+            stop_keeper(self.process)
+            self.builder.close()
         with Journal.read(self.journal_file) as journal:
-            found = audit(journal, self.vault, development_address("keeper"), self.interval)
+            found = audit(journal, self.market.vault, development_address("keeper"), self.market.interval)
         counted = {name: self.killed.count(name) for name in dict.fromkeys(self.killed)}
         return Result(
             kills=len(self.killed),
@@ -254,9 +237,13 @@ class Chaos:
             journal_mismatches=len(found.mismatches),
             recovery_s_p50=round(median(self.recoveries), 3),
             recovery_s_max=round(max(self.recoveries), 3),
-            days=round(interval * self.interval / DAY, 2),
+            days=round(interval * self.market.interval / DAY, 2),
             intents=found.intents,
             settlements=found.settlements,
+            settled_by_others=found.by_others,
+            starts_with_relay=self.starts_with_relay,
+            handed_to_relay=self.builder.handed,
+            forgotten_by_relay=self.builder.forgotten,
             cold_start=self.cold,
             seconds=round(time.monotonic() - began, 1),
             kills_at=counted,

@@ -2,7 +2,7 @@
 """A keeper process that kills itself at a named step of its journal.
 
 It is `plimsoll keeper run` as an operator starts it, in a process of its own; only the
-journal's commits and the broadcast are wrapped. The step at which to die is read from a
+journal's commits and the handing over of transactions are wrapped. The step at which to die is read from a
 file each time, so that a process that runs can still be told.
 """
 
@@ -33,7 +33,7 @@ STEPS = (
 MOMENTS = ("before", "after")
 
 
-def run(arguments: Sequence[str], armed: Path, log: Path, environment: dict[str, str]) -> None:
+def run(arguments: Sequence[str], armed: Path | None, log: Path, environment: dict[str, str]) -> None:
     """Be the keeper until told to stop, or until the step named in `armed` comes."""
     os.environ.update(environment)
     # An operator's Ctrl-C ends the harness, which ends its children itself.
@@ -41,7 +41,8 @@ def run(arguments: Sequence[str], armed: Path, log: Path, environment: dict[str,
     with log.open("ab") as out:
         os.dup2(out.fileno(), 2)
     sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
-    _wrap(armed)
+    if armed is not None:
+        _wrap(armed)
     from offchain.cli import main
 
     sys.argv = ["plimsoll", *arguments]
@@ -51,9 +52,11 @@ def run(arguments: Sequence[str], armed: Path, log: Path, environment: dict[str,
 def _wrap(armed: Path) -> None:
     from offchain.keeper import database, journal, schema
     from offchain.settle.node import Node
+    from offchain.settle.relay import Relay
 
     happening: list[str] = []
-    insert, note, write, send = journal._insert, journal._log, database.Database._write, Node.send_raw
+    insert, note, write = journal._insert, journal._log, database.Database._write
+    send, hand_over = Node.send_raw, Relay.send
 
     def die_if(step: str, moment: str) -> None:
         try:
@@ -87,6 +90,12 @@ def _wrap(armed: Path) -> None:
         send(self, raw)
         die_if("raw transaction sent", "after")
 
+    def mortal_hand_over(self: Any, raw: str, head_number: int) -> None:
+        die_if("raw transaction sent", "before")
+        hand_over(self, raw, head_number)
+        die_if("raw transaction sent", "after")
+
     journal._insert, journal._log = noting_insert, noting_log
     database.Database._write = mortal_write
     Node.send_raw = mortal_send
+    Relay.send = mortal_hand_over

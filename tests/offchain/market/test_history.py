@@ -224,6 +224,27 @@ def test_a_longer_window_fetches_the_older_rounds(
     np.testing.assert_array_equal(long.prices[-61:], short.prices)
 
 
+def test_what_no_later_window_reaches_leaves_memory_and_not_the_file(
+    sandbox: Sandbox, client: NodeClient, mandate: Mandate, tmp_path: Path
+) -> None:
+    HistoryReader(client, mandate, RoundCache(tmp_path)).read(newest_block(client))
+    narrow = windowed(mandate, 4)
+    reader = HistoryReader(client, narrow, RoundCache(tmp_path))
+    for price in (3010.0, 3020.0):
+        sandbox.push("ETH/USD", price)
+        block = newest_block(client)
+        history = reader.read(block)
+        assert same(history, HistoryReader(client, narrow, RoundCache(tmp_path / f"{price}")).read(block))
+        oldest = min(feed.rounds[0].updated_at for feed in reader._feeds.values())
+        # One answer that held when the window began, and a day of slack; the staking feed writes once a day.
+        assert oldest > history.timestamps[0] - 3 * DAY
+    block = newest_block(client)
+    held = RoundCache(tmp_path).load(next(iter(reader._feeds.values())).chain, PROXY)
+    assert held.rounds[0].updated_at < block.timestamp - 59 * DAY
+    wide = HistoryReader(client, mandate, RoundCache(tmp_path))
+    assert same(wide.read(block), HistoryReader(client, mandate, RoundCache(tmp_path / "fresh")).read(block))
+
+
 def test_a_window_past_the_last_sync_leaves_no_hole(
     sandbox: Sandbox, client: NodeClient, mandate: Mandate, cache: RoundCache, tmp_path: Path
 ) -> None:
