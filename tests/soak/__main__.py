@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-
 FORGETFUL = ("--transaction-block-keeper", "256")
 """Options of an anvil that forgets old transactions: its memory is not what is measured, but it is the machine's."""
 
