@@ -45,6 +45,10 @@ chaos: setup ## Kill the keeper 240 times over a simulated month; writes out/cha
 soak: setup ## State machines for STEPS steps on every core, 100,000 by default; writes out/soak.json
 	python -m tests.invariants --steps $(or $(STEPS),100000)
 
+.PHONY: keeper-soak
+keeper-soak: setup ## One keeper process through a simulated year; writes out/keeper_soak.json
+	python -m tests.soak
+
 .PHONY: faults
 faults: setup ## Let a node fail in sixteen ways; writes the table of docs/operations.md
 	pytest -q tests/offchain/keeper/test_faults.py

@@ -14,22 +14,18 @@ from statistics import mean
 from typing import Any
 from urllib.request import urlopen
 
-import numpy as np
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from offchain.keeper.journal import Journal
-from offchain.sandbox.paths import PricePath
-from offchain.sandbox.simulator import simulate
 from offchain.sandbox.standup import Sandbox
 from offchain.settle.development import development_address
 from tests.support.cable import Cable
-from tests.support.keeper_process import process_context, start_keeper, stop_keeper
-from tests.support.moving_market import MovingMarket
+from tests.support.keeper_process import Pace, process_context, start_keeper, stop_keeper
+from tests.support.moving_market import MovingMarket, tide
 from tests.support.vaults import BLUE_CHIP
 
 DAY = 86_400
-MONTH = 30
 BLOCK_SECONDS = 0.12
 MOST_BLOCKS = 60
 """After which an interval in which the keeper decides nothing is left to itself."""
@@ -44,7 +40,7 @@ class SoakFailed(AssertionError):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What the keeper takes at the end of a simulated day."""
+    """What the keeper takes at a moment."""
 
     day: float
     ticks: int
@@ -97,16 +93,6 @@ class Result:
     samples: list[Sample] = field(default_factory=list)
 
 
-def tide(days: float, seed: int) -> PricePath:
-    """A simulated month that runs forwards and backwards again and again, so that no fall ends the voyage for good."""
-    month = simulate(seed, days=MONTH)
-    there_and_back = np.concatenate([month.prices, month.prices[-2:0:-1]])
-    step = int(month.timestamps[1] - month.timestamps[0])
-    rows = int(days * DAY / step) + 1
-    prices = np.resize(there_and_back, (rows, len(month.symbols)))
-    return PricePath(month.symbols, step * np.arange(rows, dtype=np.int64), prices)
-
-
 def mandate_with_heartbeat(folder: Path) -> Path:
     """The blue-chip mandate with a sign of life twice a day, whose transactions belong to no order."""
     rules = yaml.safe_load(BLUE_CHIP.read_text())
@@ -117,7 +103,7 @@ def mandate_with_heartbeat(folder: Path) -> Path:
 
 
 class Soak:
-    """A keeper that is never restarted, through a cable that is pulled once a simulated day.
+    """A keeper that is never restarted, through a cable that is pulled at every sample.
 
     Parameters
     ----------
@@ -145,21 +131,22 @@ class Soak:
             keep_days=keep_days,
             metrics_port=0,
         )
+        self.pace = Pace(BLOCK_SECONDS)
         self.result = Result(keep_days=keep_days)
         self._began = self.market.driver.time
         self._counted = (0.0, 0.0)
         self._metrics = ""
 
-    def sail(self, intervals: int, note: Callable[[Result], object]) -> Result:
-        """Live through so many intervals of the mandate; `note` gets what is known at the end of each day."""
+    def sail(self, intervals: int, sample_every: int, note: Callable[[Result], object]) -> Result:
+        """Live through so many intervals of the mandate; `note` gets what is known at each sample."""
         began = time.monotonic()
         try:
             self._wait_for_start()
             with Journal.read(self.journal_file) as journal:
                 for number in range(intervals):
                     self._live(journal, number)
-                    if self._day_is_over(number):
-                        self._end_day(began)
+                    if (number + 1) % sample_every == 0:
+                        self._take_stock(began)
                         note(summed_up(self.result))
         finally:
             stop_keeper(self.process)
@@ -179,15 +166,16 @@ class Soak:
 
     def _live(self, journal: Journal, number: int) -> None:
         self.market.next_interval(trade=number % self.trade_every == 0)
-        blocks, mined_at = 0, time.monotonic()
+        blocks = 0
         while not self._at_rest(journal):
             self._require_alive()
-            if time.monotonic() - mined_at > BLOCK_SECONDS:
+            if self.pace.is_due(self.process):
                 if blocks == MOST_BLOCKS:
                     self.result.intervals_without_decision += 1
                     break
                 self.market.mine()
-                blocks, mined_at = blocks + 1, time.monotonic()
+                self.pace.mined(self.process)
+                blocks += 1
             time.sleep(0.01)
 
     def _at_rest(self, journal: Journal) -> bool:
@@ -198,10 +186,7 @@ class Soak:
         waiting = journal.unresolved_transactions(development_address("keeper"))
         return not (waiting or journal.open_orders() or journal.unsigned_orders())
 
-    def _day_is_over(self, number: int) -> bool:
-        return (number + 1) % (DAY // self.market.interval) == 0
-
-    def _end_day(self, began: float) -> None:
+    def _take_stock(self, began: float) -> None:
         self.result.connections_broken += self.cable.pull()
         self.result.samples.append(self._sample())
         self._count()
@@ -314,6 +299,7 @@ def run_soak(
     keep_days: float,
     seed: int = 3,
     trade_every: int = 6,
+    sample_every: int = 6,
     cold: bool = True,
     note: Callable[[Result], object] = lambda result: None,
 ) -> Result:
@@ -321,7 +307,7 @@ def run_soak(
     folder.mkdir(parents=True, exist_ok=True)
     days = intervals / 6
     soak = Soak(sandbox, folder, days=days, seed=seed, keep_days=keep_days, trade_every=trade_every, cold=cold)
-    return soak.sail(intervals, note)
+    return soak.sail(intervals, sample_every, note)
 
 
 def as_json(result: Result) -> dict[str, Any]:

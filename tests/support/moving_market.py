@@ -5,17 +5,32 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from offchain.sandbox.blocks import mining
 from offchain.sandbox.market_driver import MarketDriver
 from offchain.sandbox.paths import PricePath
+from offchain.sandbox.simulator import simulate
 from offchain.sandbox.standup import Sandbox
 from offchain.settle.development import development_address
 from tests.support.vaults import BLUE_CHIP, DeployedVault, deploy_vault
 
+DAY = 86_400
+MONTH = 30
 MILLION = 10**12
 """Of dollars, in USDC's base units."""
 FINAL_AFTER_TWO = ("--slots-in-an-epoch", "1")
 """Options of an anvil whose blocks are final after two, so that nobody need mine dozens."""
+
+
+def tide(days: float, seed: int) -> PricePath:
+    """A simulated month that runs forwards and backwards again and again, so that no fall ends the voyage for good."""
+    month = simulate(seed, days=MONTH)
+    there_and_back = np.concatenate([month.prices, month.prices[-2:0:-1]])
+    step = int(month.timestamps[1] - month.timestamps[0])
+    rows = int(days * DAY / step) + 1
+    prices = np.resize(there_and_back, (rows, len(month.symbols)))
+    return PricePath(month.symbols, step * np.arange(rows, dtype=np.int64), prices)
 
 
 class MovingMarket:
