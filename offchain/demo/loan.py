@@ -45,6 +45,8 @@ STAKE = 100
 BORROWER, RESCUER = "bob", "carol"
 PURSE = 1_000 * ONE
 """Wei of WETH that the rescuer can spend."""
+DUST = ONE // 1_000
+"""Wei of debt below which a repayment is not worth a line."""
 VENUE, ETHER, STAKED = 0, 0, 1
 """Indices as ``deleverage`` takes them."""
 
@@ -194,7 +196,7 @@ class _Voyage:
         """Write down what somebody did to the vault's loan since `before`, if they repaid any of it."""
         now, was = self.now, before.assets
         repaid = was[ETHER].owed - now.assets[ETHER].owed
-        if repaid <= 0:
+        if repaid < DUST:
             return
         given = was[STAKED].supplied - now.assets[STAKED].supplied
         self.repairs.append(

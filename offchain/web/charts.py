@@ -42,6 +42,13 @@ def percent(value: float) -> str:
     return f"{100 * value:.0f} %"
 
 
+def health(value: float | None) -> str:
+    """A health factor in words, where it is too large to mean anything."""
+    if value is None:
+        return "nothing owed"
+    return f"{value:.3f}" if value < 100 else "hardly anything owed"
+
+
 def value_per_share(record: RunRecord, width: float, height: float) -> str:
     """Value per share with its peak and the two lines below which the breaker trips."""
     ticks = [tick for tick in record.ticks if tick.value_per_share > 0 and tick.value > 0]
@@ -225,8 +232,8 @@ def health_factors(loan: LoanRecord, width: float, height: float) -> str:
     return frame.image("".join(parts), "Health factors through the crash")
 
 
-def _at(frame: Frame, begin: int, timestamp: int, health: float | None) -> tuple[float, float]:
-    return frame.at((timestamp - begin) / HOUR, HEALTHY if health is None else min(HEALTHY, health))
+def _at(frame: Frame, begin: int, timestamp: int, factor: float | None) -> tuple[float, float]:
+    return frame.at((timestamp - begin) / HOUR, HEALTHY if factor is None else min(HEALTHY, factor))
 
 
 def _repairs(frame: Frame, begin: int, fate: LoanFate) -> str:
@@ -239,9 +246,9 @@ def _repairs(frame: Frame, begin: int, fate: LoanFate) -> str:
             "stranger": f"M{x - 5:.1f},{y - 14:.1f}h10l-5,9z",
             "liquidator": f"M{x:.1f},{y - 5:.1f}l5,5l-5,5l-5,-5z",
         }
-        after = "nothing owed" if one.health_after is None else f"{one.health_after:.3f}"
         mark = tag("path", d=shapes[one.by], class_=REPAIR_MARKS[one.by])
-        marks.append(titled(mark, f"{one.by} repays {one.debt_repaid / WAD:,.1f}: {one.health_before:.3f} to {after}"))
+        change = f"{health(one.health_before)} to {health(one.health_after)}"
+        marks.append(titled(mark, f"{one.by} repays {one.debt_repaid / WAD:,.1f}: {change}"))
     return "".join(marks)
 
 

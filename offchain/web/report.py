@@ -271,13 +271,12 @@ def _loan_section(loan: LoanRecord) -> str:
     rows = []
     for fate in loan.fates:
         for one in fate.repairs:
-            after = "nothing owed" if one.health_after is None else f"{one.health_after:,.3f}"
             cells = [
                 _cell(f"{(one.timestamp - loan.crash[0]) / charts.HOUR:.0f}"),
                 f'<td class="l">{escape(fate.name)}</td><td class="l">{escape(one.by)}</td>',
                 _cell(_amount(one.debt_repaid, 18)),
                 _cell(_amount(one.collateral_given, 18)),
-                _cell(f"{one.health_before:.3f} → {after}"),
+                _cell(f"{charts.health(one.health_before)} → {charts.health(one.health_after)}"),
             ]
             rows.append(f"<tr>{''.join(cells)}</tr>")
     images = "".join(
