@@ -26,7 +26,7 @@ setup: .cache/setup-done ## Install what is needed, inside this folder
 	@mkdir -p .cache && touch $@
 
 .PHONY: demo
-demo: setup ## Sixty days with a crash on mainnet in a box; writes out/demo/report.html
+demo: setup ## Sixty days with a crash on mainnet in a box, then a loan's crash; writes out/demo/report.html
 	@plimsoll demo --out out/demo
 
 .PHONY: test
