@@ -196,13 +196,13 @@ class _Voyage:
         """Write down what somebody did to the vault's loan since `before`, if they repaid any of it."""
         now, was = self.now, before.assets
         repaid = was[ETHER].owed - now.assets[ETHER].owed
-        if repaid < DUST:
+        if repaid <= 0:
             return
-        given = was[STAKED].supplied - now.assets[STAKED].supplied
-        self.repairs.append(
-            LoanRepair(self.simulation.driver.time, by, repaid, given, before.health_factor or 0.0, now.health_factor)
-        )
         self._look()
+        if repaid >= DUST:
+            given = was[STAKED].supplied - now.assets[STAKED].supplied
+            time, healths = self.simulation.driver.time, (before.health_factor or 0.0, now.health_factor)
+            self.repairs.append(LoanRepair(time, by, repaid, given, *healths))
 
     def _look(self) -> None:
         now, time = self.now, self.simulation.driver.time

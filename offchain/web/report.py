@@ -238,7 +238,7 @@ def _events_section(record: RunRecord) -> str:
 def loan_paragraph(loan: LoanRecord) -> str:
     """What the second act showed, in one paragraph."""
     first, last = loan.kept.points[0], loan.kept.points[-1]
-    owed = "nothing is owed any more" if last.health is None else f"it ends at {last.health:.2f}"
+    owed = f"it ends at {last.health:.2f}" if last.health is not None else "nothing is owed any more"
     ends = [usd(fate.points[-1].value / WAD) for fate in loan.fates]
     return (
         f"Second act, {loan.mandate}: {loan.collateral} on credit at Aave, {first.leverage:.1f} times what is left "
