@@ -130,9 +130,8 @@ def judge(
     mandate_hash: bytes32,
     before: IMandate.Book,
     after: IMandate.Book,
-    risen: uint256,
-    per_share_before: uint256,
-    per_share_after: uint256,
+    change: IMandate.Change,
+    venues: uint256,
 ) -> IMandate.Outcome:
     """
     @notice Charges the budgets for a settlement. Only the vault; reverts when the signer is not
@@ -144,53 +143,29 @@ def judge(
             condition true latches it.
     @param before What was held and owed, USD at 18 decimals.
     @param after The same after the legs, at the same prices.
-    @param risen Bit i set: the balance of asset i is higher than before.
-    @param per_share_before Value per share before the legs.
-    @param per_share_after Value per share after the legs.
+    @param change What the legs changed.
+    @param venues Number of the vault's venues.
     """
     self._check_vault()
     assert not self._has_entered, "limits: deposit in this transaction"
     assert roles.is_signer[signer], "orders: unauthorised signer"
-    assert mandate_hash == rules._hash(rules._packed), "orders: wrong mandate"
-    policy: uint256 = rules._packed.policy
+    packed: rules.Packed = rules._load()
+    assert mandate_hash == rules._hash(packed), "orders: wrong mandate"
+    policy: uint256 = packed.policy
     cool_down: uint256 = rules._field(policy, rules.COOL_DOWN)
     assert cool_down == 0 or block.timestamp >= loss_budget._settled_at() + cool_down, "limits: cooling down"
-    reduce_only: bool = self._settle_state(per_share_before, policy) == breaker.REDUCE_ONLY
+    reduce_only: bool = self._settle_state(change.per_share_before, policy) == breaker.REDUCE_ONLY
     # Every asset but the base asset, which is bit 0.
-    assert not reduce_only or risen >> 1 == 0, "limits: risk increased"
+    assert not reduce_only or change.risen >> 1 == 0, "limits: risk increased"
 
-    gross_before: uint256 = 0
-    gross_after: uint256 = 0
-    owed_before: uint256 = 0
-    owed_after: uint256 = 0
-    bought: uint256 = 0
-    sold: uint256 = 0
-    for i: uint256 in range(rules._COUNT, bound=16):
-        gross_before += before.held[i]
-        gross_after += after.held[i]
-        # Compared crosswise, so that no exposure is negative.
-        old: uint256 = before.held[i]
-        new: uint256 = after.held[i]
-        if len(after.owed) > 0:
-            owed_after += after.owed[i]
-            old += after.owed[i]
-        if len(before.owed) > 0:
-            owed_before += before.owed[i]
-            new += before.owed[i]
-        if new > old:
-            bought += new - old
-        else:
-            sold += old - new
-    assert gross_before > owed_before, "mandate: empty vault"
-    assert gross_after > owed_after, "mandate: insolvent"
-    net_before: uint256 = gross_before - owed_before
-    net_after: uint256 = gross_after - owed_after
-    found: uint256 = rules._check_weights(before.held, net_before, after.held, net_after, reduce_only)
-    if policy & rules.LENDING != 0 or len(after.venues) > 0:
-        found |= rules._check_positions(
-            before, net_before, after, net_after, gross_before, gross_after, reduce_only
-        )
-    assert found & (rules.OUTSIDE | rules.CLOSER) != rules.OUTSIDE, "limits: weight"
+    net_before: uint256 = before.net
+    net_after: uint256 = after.net
+    assert net_before > 0, "mandate: empty vault"
+    assert net_after > 0, "mandate: insolvent"
+    # Nearly always all that there is to ask.
+    is_plain: bool = not reduce_only and venues == 0 and policy & rules.LENDING == 0 and after.gross < rules.BOUNDED
+    if not is_plain or not rules._is_inside(after.held, net_after, packed):
+        rules._check_bounds(before, after, packed, venues, reduce_only)
 
     loss: uint256 = 0
     if net_after < net_before:
@@ -198,7 +173,7 @@ def judge(
     assert loss <= rules._cap(policy, rules.LOSS_EACH) * BPS, "limits: loss of a settlement"
     # The larger of what was bought and what was sold, net by asset: what a lagging oracle can hide
     # in a settlement is the net change of each exposure times that oracle's error.
-    turnover: uint256 = fees._ceil_div(max(bought, sold) * ONE, net_before)
+    turnover: uint256 = fees._ceil_div(max(change.bought, change.sold) * ONE, net_before)
     levels: loss_budget.Levels = loss_budget._charge(
         loss,
         rules._field(policy, rules.LOSS_CAPACITY),
@@ -207,7 +182,7 @@ def judge(
         rules._field(policy, rules.TURNOVER_CAPACITY),
         rules._field(policy, rules.TURNOVER_REFILL),
     )
-    breaker._observe(per_share_after, rules._field(policy, rules.PEAK_WINDOW))
+    breaker._observe(max(change.per_share_before, change.per_share_after), rules._field(policy, rules.PEAK_WINDOW))
     return IMandate.Outcome(
         loss=loss, turnover=turnover, loss_level=levels.loss, turnover_level=levels.turnover
     )

@@ -34,8 +34,8 @@ from snekmate.tokens import erc20
 from snekmate.utils import eip712_domain_separator
 from .interfaces import IMandate
 from .interfaces import IPriceOracle
-from .interfaces import IVenue
 from .modules import custody
+from .modules import execution
 from .modules import fees
 from .modules import orders
 from .modules import state
@@ -56,6 +56,7 @@ initializes: positions[custody := custody]
 initializes: valuation[erc20 := erc20, custody := custody, state := state, positions := positions]
 initializes: orders[eip712_domain_separator := eip712_domain_separator, state := state]
 initializes: uniswap
+initializes: execution[custody := custody, positions := positions, uniswap := uniswap]
 
 exports: (
     erc20.IERC20,
@@ -98,23 +99,9 @@ interface Extension:
     def parts() -> bytes32: view
 
 
-struct Execution:
-    # Wallet when the last leg is done.
-    after: uint256[16]
-    # What each leg paid and got.
-    amounts_in: DynArray[uint256, 16]
-    amounts_out: DynArray[uint256, 16]
-
-
 ONE: constant(uint256) = 10**18
 # The breaker state in which priced redemption stops.
 HALTED: constant(uint256) = 2
-# A leg names venues from here on; below are Uniswap's versions.
-FIRST_VENUE: constant(uint8) = 2
-# VaultExtension.run_leg.
-RUN_LEG: constant(bytes4) = method_id("run_leg(uint256,(uint8,uint8,uint8,uint24,uint128,uint128),uint256)", output_type=bytes4)
-# Base units by which the legs may raise a holding at a venue through the protocol's rounding alone.
-ROUNDING: constant(uint256) = 16
 
 
 asset: public(immutable(address))
@@ -176,43 +163,47 @@ def settle(order: orders.Order, signer: address, signature: Bytes[1024]):
     @param signer Who signed.
     @param signature ECDSA, or whatever an ERC-1271 signer takes.
     """
-    signed: orders.Order = order
-    digest: bytes32 = orders._digest(signed)
+    digest: bytes32 = orders._digest(order)
     orders._check_signature(signer, digest, signature)
-    orders._consume(signed.nonce, signed.deadline, signed.max_base_fee)
+    orders._consume(order.nonce, order.deadline, order.max_base_fee)
 
     prices: DynArray[uint256, 16] = staticcall IPriceOracle(valuation.oracle).prices()
-    wallet: uint256[16] = custody._holdings()
-    before: IMandate.Book = valuation._book(wallet, prices)
-    executed: Execution = self._execute(signed.legs, wallet)
-    after: IMandate.Book = valuation._book(executed.after, prices)
-    value_before: uint256 = valuation._net(before)
-    value_after: uint256 = valuation._net(after)
+    claimed: uint256 = state._claimed_assets()
+    wallet: uint256[16] = empty(uint256[16])
+    before: IMandate.Book = empty(IMandate.Book)
+    owed_before: uint256[16] = empty(uint256[16])
+    wallet, before = valuation._value_wallet(prices, claimed)
+    if positions._COUNT > 0:
+        before, owed_before = execution._read_book(prices, extension)
+    executed: execution.Executed = execution._execute(order.legs, wallet, claimed, extension)
+    after: IMandate.Book = empty(IMandate.Book)
+    change: IMandate.Change = empty(IMandate.Change)
+    if positions._COUNT == 0:
+        after, change = execution._measure_wallet(before, executed.touched, prices, claimed)
+    else:
+        owed_after: uint256[16] = empty(uint256[16])
+        after, owed_after = execution._read_book(prices, extension)
+        change = execution._compare(before, owed_before, after, owed_after, prices)
 
-    per_share: uint256 = valuation._per_share(value_after, prices[0])
-    assert per_share >= signed.min_value_per_share, "limits: value per share"
-    valuation._keep_mark(value_after * ONE // prices[0])
+    change.per_share_before = valuation._per_share(before.net, prices[0])
+    change.per_share_after = valuation._per_share(after.net, prices[0])
+    assert change.per_share_after >= order.min_value_per_share, "limits: value per share"
+    valuation._keep_mark(after.net * ONE // prices[0])
     outcome: IMandate.Outcome = extcall IMandate(valuation.mandate).judge(
-        signer,
-        signed.mandate_hash,
-        before,
-        after,
-        self._risen(before.held, after.held, prices),
-        valuation._per_share(value_before, prices[0]),
-        per_share,
+        signer, order.mandate_hash, before, after, change, positions._COUNT
     )
     log Settled(
         digest=digest,
-        nonce=signed.nonce,
+        nonce=order.nonce,
         signer=signer,
-        model_hash=signed.model_hash,
-        value_before=value_before,
-        value_after=value_after,
+        model_hash=order.model_hash,
+        value_before=before.net,
+        value_after=after.net,
         loss=outcome.loss,
         turnover=outcome.turnover,
         loss_level=outcome.loss_level,
         turnover_level=outcome.turnover_level,
-        value_per_share=per_share,
+        value_per_share=change.per_share_after,
         amounts_in=executed.amounts_in,
         amounts_out=executed.amounts_out,
     )
@@ -226,74 +217,6 @@ def cancel(nonce: uint256):
     """
     assert staticcall IMandate(valuation.mandate).may_cancel(msg.sender), "roles: may not cancel"
     orders._cancel(nonce)
-
-
-@internal
-def _execute(legs: DynArray[IVenue.Leg, 16], before: uint256[16]) -> Execution:
-    """
-    @dev Runs the legs in order. Balances that a leg touched are read back from the tokens.
-    """
-    executed: Execution = Execution(after=before, amounts_in=[], amounts_out=[])
-    claimed: uint256 = state._claimed_assets()
-    touched: uint256 = 0
-    for leg: IVenue.Leg in legs:
-        i: uint256 = convert(leg.token_in, uint256)
-        j: uint256 = convert(leg.token_out, uint256)
-        listed: bool = leg.venue >= FIRST_VENUE
-        assert max(i, j) < custody._COUNT and (listed or i != j), "orders: unknown token"
-        wanted: uint256 = convert(leg.amount_in, uint256)
-        amount_in: uint256 = min(wanted, executed.after[i])
-        amount_out: uint256 = 0
-        if listed:
-            v: uint256 = convert(leg.venue - FIRST_VENUE, uint256)
-            assert v < positions._COUNT, "orders: unknown venue"
-            had_in: uint256 = custody._holding(i, claimed)
-            had_out: uint256 = custody._holding(j, claimed)
-            raw_call(extension, abi_encode(v, leg, had_in, method_id=RUN_LEG), is_delegate_call=True)
-            executed.after[i] = custody._holding(i, claimed)
-            executed.after[j] = custody._holding(j, claimed)
-            amount_in = had_in - min(had_in, executed.after[i])
-            amount_out = executed.after[j] - min(had_out, executed.after[j])
-            # A lending leg has one token: its minimum is what must arrive, whatever it clamps to.
-            self._check_minimum(leg.min_amount_out, wanted if i == j else amount_in, wanted, amount_out)
-        elif amount_in > 0:
-            amount_in, amount_out = uniswap._swap(
-                leg.venue, custody._TOKENS[i], custody._TOKENS[j], leg.fee, amount_in
-            )
-            self._check_minimum(leg.min_amount_out, amount_in, wanted, amount_out)
-            executed.after[i] -= amount_in
-            executed.after[j] += amount_out
-            touched |= (1 << i) | (1 << j)
-        executed.amounts_in.append(amount_in)
-        executed.amounts_out.append(amount_out)
-    for i: uint256 in range(custody._COUNT, bound=16):
-        if (touched >> i) & 1 == 1:
-            executed.after[i] = custody._holding(i, claimed)
-    return executed
-
-
-@internal
-@pure
-def _check_minimum(minimum: uint128, amount_in: uint256, wanted: uint256, amount_out: uint256):
-    """
-    @dev The minimum shrinks with the amount, rounded up.
-    """
-    needed: uint256 = fees._ceil_div(convert(minimum, uint256) * amount_in, wanted)
-    assert amount_out >= needed, "orders: amount out below minimum"
-
-
-@internal
-@view
-def _risen(before: DynArray[uint256, 16], after: DynArray[uint256, 16], prices: DynArray[uint256, 16]) -> uint256:
-    """
-    @dev Bit i set: more of asset i is held, in wallet and positions together.
-    """
-    risen: uint256 = 0
-    for i: uint256 in range(len(after), bound=16):
-        if after[i] > before[i]:
-            if positions._COUNT == 0 or after[i] - before[i] > ROUNDING * prices[i] // ONE:
-                risen |= 1 << i
-    return risen
 
 
 # ---------------------------------------------------------------------------------------------

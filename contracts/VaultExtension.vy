@@ -226,11 +226,11 @@ def deposit_in_kind(shares: uint256, receiver: address, max_amounts: DynArray[ui
     per_share: uint256 = valuation._per_share(before.worth, before.base_price)
     gross: uint256 = fees._gross(shares, valuation._terms().entry_fee_bps)
     supply: uint256 = valuation._supply()
-    wallet: uint256[16] = custody._holdings()
+    claimed: uint256 = state._claimed_assets()
     valuation._mint(receiver, shares)
     amounts: DynArray[uint256, 16] = []
     for i: uint256 in range(custody._COUNT, bound=16):
-        amount: uint256 = fees._ceil_div(wallet[i] * gross, supply)
+        amount: uint256 = fees._ceil_div(custody._holding(i, claimed) * gross, supply)
         if amount > 0:
             custody._receive_exact(i, msg.sender, amount)
         amounts.append(amount)
@@ -403,6 +403,18 @@ def run_leg(v: uint256, leg: IVenue.Leg, available: uint256):
     """
     self._check_delegated()
     positions._run(v, leg, available)
+
+
+@external
+@reentrant
+def read_book(prices: DynArray[uint256, 16]) -> (IMandate.Book, uint256[16]):
+    """
+    @notice What a vault with venues holds and owes, for a settlement. Only the vault, as `run_leg`.
+    @param prices The oracle's.
+    @return Wallet and positions; what is owed by asset, USD at 18 decimals.
+    """
+    self._check_delegated()
+    return valuation._book(prices)
 
 
 # ---------------------------------------------------------------------------------------------

@@ -100,28 +100,12 @@ def claim(asset: uint256, receiver: address) -> uint256:
 
 @internal
 @view
-def _holdings() -> uint256[16]:
-    amounts: uint256[16] = empty(uint256[16])
-    claimed: uint256 = state._claimed_assets()
-    for i: uint256 in range(_COUNT, bound=16):
-        amounts[i] = self._holding(i, claimed)
-    return amounts
-
-
-@internal
-@view
 def _holding(asset: uint256, claimed: uint256) -> uint256:
-    balance: uint256 = self._balance(_TOKENS[asset])
+    # Tokens were contracts at deployment; one that is gone answers too little and reverts as well.
+    balance: uint256 = min(staticcall IERC20(_TOKENS[asset]).balanceOf(self, skip_contract_check=True), MAX_BALANCE)
     if (claimed >> asset) & 1 == 0:
         return balance
     return balance - min(balance, self._total_claims[asset])
-
-
-@internal
-@view
-def _balance(token: address) -> uint256:
-    # Tokens were contracts at deployment; one that is gone answers too little and reverts as well.
-    return min(staticcall IERC20(token).balanceOf(self, skip_contract_check=True), MAX_BALANCE)
 
 
 @internal
@@ -166,7 +150,6 @@ def _receive_exact(asset: uint256, sender: address, amount: uint256):
     @dev Takes tokens and checks that all of them arrived and count: a token with a transfer fee is
          refused.
     """
-    token: address = _TOKENS[asset]
-    before: uint256 = self._balance(token)
-    assert extcall IERC20(token).transferFrom(sender, self, amount, default_return_value=True), "custody: transfer failed"
-    assert self._balance(token) == before + amount, "custody: fee on transfer"
+    before: uint256 = self._holding(asset, 0)
+    assert extcall IERC20(_TOKENS[asset]).transferFrom(sender, self, amount, default_return_value=True), "custody: transfer failed"
+    assert self._holding(asset, 0) == before + amount, "custody: fee on transfer"

@@ -57,9 +57,9 @@ struct Limits:
 
 
 struct Packed:
-    # 16 bits an asset, asset 0 lowest.
-    min_weights: uint256
-    max_weights: uint256
+    # Minimum and maximum weight in 16 bits each, lowest first; assets 0 to 7, then 8 to 15.
+    weights: uint256
+    more_weights: uint256
     # 16 bits a field, at the offsets below; a digest of `_more` in the 32 highest.
     policy: uint256
 
@@ -73,10 +73,14 @@ event LimitsSet:
 ONE_BPS: constant(uint256) = 10_000
 BPS: constant(uint256) = 10**14
 MAX_DISCOUNT_BPS: constant(uint256) = 2_000
+# Values below it times basis points do not overflow.
+BOUNDED: constant(uint256) = 2**240
 # A maximum that nothing reaches, and that times a value does not overflow.
 UNBOUNDED: constant(uint256) = 2**64
 MAX_FEE_BPS: constant(uint256) = 500
 FIELD: constant(uint256) = 2**16 - 1
+# Assets whose weights a word holds.
+WORD: constant(uint256) = 8
 
 # Offsets in the policy word: what may only shrink comes first.
 LOSS_CAPACITY: constant(uint256) = 0
@@ -140,16 +144,16 @@ def limits() -> Limits:
     """
     @notice The limits in force.
     """
-    packed: Packed = self._packed
+    packed: Packed = self._load()
     more: uint256 = self._more
     min_weights: DynArray[uint256, 16] = []
     max_weights: DynArray[uint256, 16] = []
     venues: DynArray[uint256, 4] = []
     for i: uint256 in range(_COUNT, bound=16):
-        min_weights.append(self._weight(packed.min_weights, i))
-        max_weights.append(self._weight(packed.max_weights, i))
+        min_weights.append(self._minimum(packed, i))
+        max_weights.append(self._maximum(packed, i))
     for i: uint256 in range(4):
-        cap: uint256 = self._weight(more, i)
+        cap: uint256 = self._venue_cap(more, i)
         if cap == FIELD:
             break
         venues.append(cap)
@@ -192,7 +196,7 @@ def mandate_hash() -> bytes32:
     @notice Identifies the limits in force here; an order is void when it changes. Tokens and oracle
             are fixed by the vault, which the order's domain names.
     """
-    return self._hash(self._packed)
+    return self._hash(self._load())
 
 
 @external
@@ -216,6 +220,19 @@ def _set(limits: Limits, packed: Packed, more: uint256):
 
 @internal
 @view
+def _load() -> Packed:
+    """
+    @dev The second word of weights is empty, and not read, up to eight assets.
+    """
+    return Packed(
+        weights=self._packed.weights,
+        more_weights=self._packed.more_weights if _COUNT > WORD else 0,
+        policy=self._packed.policy,
+    )
+
+
+@internal
+@view
 def _hash(packed: Packed) -> bytes32:
     return keccak256(abi_encode(self, packed))
 
@@ -228,14 +245,14 @@ def _tightens(new: Packed, more: uint256) -> bool:
          or of a fee counts as loosening: a lower threshold lets somebody stop the vault, a higher one
          lets it sink.
     """
-    old: Packed = self._packed
+    old: Packed = self._load()
     both_ways: uint256 = (2**64 - 1 << DRAWDOWN_REDUCE) | (FIELD << PEAK_WINDOW)
     if (old.policy ^ new.policy) & both_ways != 0 or (self._more ^ more) >> DELEVERAGE_TRIGGER != 0:
         return False
     for i: uint256 in range(4):
         if self._field(new.policy, i << 4) > self._field(old.policy, i << 4):
             return False
-        if self._weight(more, i) > self._weight(self._more, i):
+        if self._venue_cap(more, i) > self._venue_cap(self._more, i):
             return False
     for offset: uint256 in [HEALTH, BUFFER, COOL_DOWN]:
         if self._field(new.policy, offset) < self._field(old.policy, offset):
@@ -244,41 +261,66 @@ def _tightens(new: Packed, more: uint256) -> bool:
         if self._cap(new.policy, offset) > self._cap(old.policy, offset):
             return False
     for i: uint256 in range(_COUNT, bound=16):
-        if self._weight(new.min_weights, i) < self._weight(old.min_weights, i):
-            return False
-        if self._weight(new.max_weights, i) > self._weight(old.max_weights, i):
+        if self._minimum(new, i) < self._minimum(old, i) or self._maximum(new, i) > self._maximum(old, i):
             return False
     return True
 
 
 @internal
 @view
-def _check_weights(
-    before: DynArray[uint256, 16],
-    net_before: uint256,
-    after: DynArray[uint256, 16],
-    net_after: uint256,
-    reduce_only: bool,
-) -> uint256:
+def _is_inside(held: uint256[16], net: uint256, packed: Packed) -> bool:
     """
-    @dev Every realised weight inside its bounds, or no further from them than before. When only
-         reducing, the lower bounds of the other assets and the upper bound of the base asset do not
-         apply: they would forbid the way out.
-    @param before Values held before the legs, USD at 18 decimals.
-    @param after Values held after the legs at the same prices.
+    @dev Whether every weight is inside its bounds.
+    @param held Values by asset, below BOUNDED as their sum is.
+    @param net Net value, not above that sum.
+    """
+    bounds: uint256 = packed.weights
+    for i: uint256 in range(_COUNT, bound=16):
+        if i == WORD:
+            bounds = packed.more_weights
+        value: uint256 = unsafe_mul(held[i], ONE_BPS)
+        if value < unsafe_mul(bounds & FIELD, net) or value > unsafe_mul((bounds >> 16) & FIELD, net):
+            return False
+        bounds = bounds >> 32
+    return True
+
+
+@internal
+@view
+def _check_bounds(
+    before: IMandate.Book, after: IMandate.Book, packed: Packed, venues: uint256, reduce_only: bool
+):
+    """
+    @dev Every weight, the leverage, the venues' caps, the buffer and the health factor are inside their
+         bounds or no further from them than before; with one outside, one must have come closer.
+    @param before What was held and owed before the legs.
+    @param after The same after them, at the same prices.
+    @param venues Number of the vault's venues.
+    """
+    found: uint256 = self._check_weights(before, after, packed, reduce_only)
+    if packed.policy & LENDING != 0 or venues > 0:
+        found |= self._check_positions(before, after, packed.policy, venues, reduce_only)
+    assert found & (OUTSIDE | CLOSER) != OUTSIDE, "limits: weight"
+
+
+@internal
+@view
+def _check_weights(before: IMandate.Book, after: IMandate.Book, packed: Packed, reduce_only: bool) -> uint256:
+    """
+    @dev When only reducing, the lower bounds of the other assets and the upper bound of the base asset
+         do not apply: they would forbid the way out.
     @return OUTSIDE and CLOSER, as far as they are true of any.
     """
-    packed: Packed = self._packed
     found: uint256 = 0
     for i: uint256 in range(_COUNT, bound=16):
-        minimum: uint256 = self._weight(packed.min_weights, i)
-        maximum: uint256 = self._weight(packed.max_weights, i)
+        minimum: uint256 = self._minimum(packed, i)
+        maximum: uint256 = self._maximum(packed, i)
         if reduce_only:
             if i == 0:
                 maximum = UNBOUNDED
             else:
                 minimum = 0
-        found |= self._compare(before[i], net_before, after[i], net_after, minimum, maximum)
+        found |= self._compare(before.held[i], before.net, after.held[i], after.net, minimum, maximum)
     assert found & FURTHER == 0, "limits: weight"
     return found
 
@@ -286,35 +328,28 @@ def _check_weights(
 @internal
 @view
 def _check_positions(
-    before: IMandate.Book,
-    net_before: uint256,
-    after: IMandate.Book,
-    net_after: uint256,
-    gross_before: uint256,
-    gross_after: uint256,
-    reduce_only: bool,
+    before: IMandate.Book, after: IMandate.Book, policy: uint256, venues: uint256, reduce_only: bool
 ) -> uint256:
     """
     @dev The same for leverage, venues, buffer and health factor.
     """
-    policy: uint256 = self._packed.policy
     # While only reducing, no more is borrowed.
-    assert not reduce_only or gross_after * net_before <= gross_before * net_after, "limits: leverage increased"
+    assert not reduce_only or after.gross * before.net <= before.gross * after.net, "limits: leverage increased"
     found: uint256 = self._compare(
-        gross_before, net_before, gross_after, net_after, 0, self._cap(policy, LEVERAGE)
+        before.gross, before.net, after.gross, after.net, 0, self._cap(policy, LEVERAGE)
     )
     assert found & FURTHER == 0, "limits: leverage"
-    if len(after.venues) > 0:
+    if venues > 0:
         more: uint256 = self._more
-        for i: uint256 in range(len(after.venues), bound=4):
+        for i: uint256 in range(venues, bound=4):
             found |= self._compare(
-                before.venues[i], net_before, after.venues[i], net_after, 0, self._weight(more, i)
+                before.venues[i], before.net, after.venues[i], after.net, 0, self._venue_cap(more, i)
             )
         assert found & FURTHER == 0, "limits: venue"
     buffer: uint256 = self._field(policy, BUFFER)
     # The way out of debt may use the buffer.
     if not reduce_only and buffer > 0:
-        found |= self._compare(before.wallet, net_before, after.wallet, net_after, buffer, UNBOUNDED)
+        found |= self._compare(before.wallet, before.net, after.wallet, after.net, buffer, UNBOUNDED)
         assert found & FURTHER == 0, "limits: buffer"
     least: uint256 = self._field(policy, HEALTH) * BPS
     if after.health < least:
@@ -362,8 +397,7 @@ def _pack(limits: Limits, count: uint256, more: uint256) -> Packed:
     most: uint256 = max(ONE_BPS, limits.max_leverage_bps)
     sum_min: uint256 = 0
     sum_max: uint256 = 0
-    min_weights: uint256 = 0
-    max_weights: uint256 = 0
+    weights: uint256[2] = [0, 0]
     for i: uint256 in range(count, bound=16):
         minimum: uint256 = limits.min_weights_bps[i]
         maximum: uint256 = limits.max_weights_bps[i]
@@ -371,8 +405,7 @@ def _pack(limits: Limits, count: uint256, more: uint256) -> Packed:
         assert maximum <= most, "limits: weight above one"
         sum_min += minimum
         sum_max += maximum
-        min_weights |= minimum << (i << 4)
-        max_weights |= maximum << (i << 4)
+        weights[i // WORD] |= (minimum | (maximum << 16)) << ((i % WORD) << 5)
     assert sum_min <= most and sum_max >= ONE_BPS, "limits: weights cannot sum to one"
     assert limits.loss_capacity_bps <= ONE_BPS, "limits: loss capacity"
     assert limits.loss_refill_bps_per_day <= ONE_BPS, "limits: loss refill"
@@ -385,8 +418,8 @@ def _pack(limits: Limits, count: uint256, more: uint256) -> Packed:
     assert limits.max_leverage_bps == 0 or limits.max_leverage_bps >= ONE_BPS, "limits: leverage below one"
     assert limits.min_buffer_bps <= limits.max_weights_bps[0], "limits: buffer above the base asset's weight"
     return Packed(
-        min_weights=min_weights,
-        max_weights=max_weights,
+        weights=weights[0],
+        more_weights=weights[1],
         policy=(
             (limits.loss_capacity_bps << LOSS_CAPACITY)
             | (limits.loss_refill_bps_per_day << LOSS_REFILL)
@@ -469,5 +502,26 @@ def _cap(policy: uint256, offset: uint256) -> uint256:
 
 @internal
 @pure
-def _weight(packed: uint256, i: uint256) -> uint256:
-    return (packed >> (i << 4)) & FIELD
+def _minimum(packed: Packed, i: uint256) -> uint256:
+    return (self._bounds(packed, i)) & FIELD
+
+
+@internal
+@pure
+def _maximum(packed: Packed, i: uint256) -> uint256:
+    return (self._bounds(packed, i) >> 16) & FIELD
+
+
+@internal
+@pure
+def _bounds(packed: Packed, i: uint256) -> uint256:
+    """
+    @dev Minimum and maximum weight of an asset, lowest.
+    """
+    return (packed.weights if i < WORD else packed.more_weights) >> ((i % WORD) << 5)
+
+
+@internal
+@pure
+def _venue_cap(more: uint256, v: uint256) -> uint256:
+    return self._field(more, VENUES + (v << 4))

@@ -57,17 +57,12 @@ def hash_order(order: Order) -> bytes32:
 @internal
 @view
 def _digest(order: Order) -> bytes32:
-    hashes: DynArray[bytes32, 16] = []
+    hashes: bytes32[16] = empty(bytes32[16])
+    count: uint256 = 0
     for leg: IVenue.Leg in order.legs:
-        hashes.append(
-            keccak256(
-                abi_encode(
-                    LEG_TYPEHASH, leg.venue, leg.token_in, leg.token_out, leg.fee, leg.amount_in, leg.min_amount_out
-                )
-            )
-        )
-    # abi_encode puts an offset and a length before the elements; EIP-712 hashes the elements alone.
-    legs_hash: bytes32 = keccak256(slice(abi_encode(hashes), 64, 32 * len(hashes)))
+        hashes[count] = keccak256(abi_encode(LEG_TYPEHASH, leg))
+        count += 1
+    legs_hash: bytes32 = keccak256(slice(abi_encode(hashes), 0, 32 * count))
     return eip712_domain_separator._hash_typed_data_v4(
         keccak256(
             abi_encode(

@@ -29,9 +29,10 @@ interface UniswapV3Pool:
 UNISWAP_V2: constant(uint8) = 0
 UNISWAP_V3: constant(uint8) = 1
 
-V2_FACTORY: constant(address) = 0x5C69bEe701ef814a2B6a3EDD4B1652CB9cc5aA6f
+# CREATE2: 0xff, then the factory.
+V2_FACTORY: constant(bytes21) = 0xff5c69bee701ef814a2b6a3edd4b1652cb9cc5aa6f
 V2_INIT_CODE_HASH: constant(bytes32) = 0x96e8ac4277198ff8b6f785478aa9a39f403cb768dd02cbee326c3e7da348845f
-V3_FACTORY: constant(address) = 0x1F98431c8aD98523631AE4a59f267346ea31F984
+V3_FACTORY: constant(bytes21) = 0xff1f98431c8ad98523631ae4a59f267346ea31f984
 V3_INIT_CODE_HASH: constant(bytes32) = 0xe34f199b19b2b4f47f68442619d555527d244f78a3297ea89325f843f87b8b54
 
 # One inside TickMath.MIN_SQRT_RATIO and MAX_SQRT_RATIO: no limit of its own, minimums protect a leg.
@@ -133,7 +134,7 @@ def _pair(token_in: address, token_out: address, zero_for_one: bool) -> address:
     token0: address = token_in if zero_for_one else token_out
     token1: address = token_out if zero_for_one else token_in
     salt: bytes32 = keccak256(concat(convert(token0, bytes20), convert(token1, bytes20)))
-    return self._create2_address(V2_FACTORY, salt, V2_INIT_CODE_HASH)
+    return self._low_address(keccak256(concat(V2_FACTORY, salt, V2_INIT_CODE_HASH)))
 
 
 @internal
@@ -141,11 +142,11 @@ def _pair(token_in: address, token_out: address, zero_for_one: bool) -> address:
 def _pool(token_in: address, token_out: address, fee: uint24, zero_for_one: bool) -> address:
     token0: address = token_in if zero_for_one else token_out
     token1: address = token_out if zero_for_one else token_in
-    return self._create2_address(V3_FACTORY, keccak256(abi_encode(token0, token1, fee)), V3_INIT_CODE_HASH)
+    salt: bytes32 = keccak256(abi_encode(token0, token1, fee))
+    return self._low_address(keccak256(concat(V3_FACTORY, salt, V3_INIT_CODE_HASH)))
 
 
 @internal
 @pure
-def _create2_address(factory: address, salt: bytes32, init_code_hash: bytes32) -> address:
-    digest: bytes32 = keccak256(concat(0xff, convert(factory, bytes20), salt, init_code_hash))
+def _low_address(digest: bytes32) -> address:
     return convert(convert(digest, uint256) & (2**160 - 1), address)

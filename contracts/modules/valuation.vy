@@ -85,53 +85,63 @@ def _appraise(strict: bool) -> Appraisal:
         for i: uint256 in range(custody._COUNT, bound=16):
             worth += custody._holding(i, claimed) * prices[i] // ONE
     else:
-        worth = self._net(self._book(custody._holdings(), prices))
+        book: IMandate.Book = empty(IMandate.Book)
+        owed: uint256[16] = empty(uint256[16])
+        book, owed = self._book(prices)
+        worth = book.net
     return Appraisal(worth=worth, base_price=prices[0], total_assets=worth * ONE // prices[0], live=True)
 
 
 @internal
 @view
-def _book(wallet: uint256[16], prices: DynArray[uint256, 16]) -> IMandate.Book:
+def _value_wallet(prices: DynArray[uint256, 16], claimed: uint256) -> (uint256[16], IMandate.Book):
     """
-    @dev What is held, rounded down, and owed, rounded up.
+    @dev Base units in the wallet by asset, and what they are worth, rounded down.
+    @param claimed Assets of which claims are recorded.
     """
-    book: IMandate.Book = IMandate.Book(
-        held=[], owed=[], venues=[], wallet=wallet[0] * prices[0] // ONE, health=max_value(uint256)
-    )
+    wallet: uint256[16] = empty(uint256[16])
+    book: IMandate.Book = empty(IMandate.Book)
+    gross: uint256 = 0
     for i: uint256 in range(custody._COUNT, bound=16):
-        book.held.append(wallet[i] * prices[i] // ONE)
-    for v: uint256 in range(positions._COUNT, bound=4):
-        position: positions.Position = positions._position(v)
-        there: uint256 = 0
-        for i: uint256 in range(len(position.held), bound=16):
-            held: uint256 = position.held[i] * prices[i] // ONE
-            book.held[i] += held
-            there += held
-        for i: uint256 in range(len(position.owed), bound=16):
-            if position.owed[i] > 0:
-                if len(book.owed) == 0:
-                    for j: uint256 in range(custody._COUNT, bound=16):
-                        book.owed.append(0)
-                book.owed[i] += fees._ceil_div(position.owed[i] * prices[i], ONE)
-        book.venues.append(there)
-    if len(book.owed) > 0:
-        book.health = positions._health()
-    return book
+        amount: uint256 = custody._holding(i, claimed)
+        value: uint256 = amount * prices[i] // ONE
+        wallet[i] = amount
+        book.held[i] = value
+        gross += value
+    book.gross = gross
+    book.net = gross
+    book.wallet = book.held[0]
+    book.health = max_value(uint256)
+    return wallet, book
 
 
 @internal
 @view
-def _net(book: IMandate.Book) -> uint256:
+def _book(prices: DynArray[uint256, 16]) -> (IMandate.Book, uint256[16]):
     """
-    @dev 0 when more is owed than held.
+    @dev Wallet and positions: what is held, rounded down, and owed, rounded up.
+    @return The book; what is owed by asset, USD at 18 decimals.
     """
-    held: uint256 = 0
-    owed: uint256 = 0
-    for value: uint256 in book.held:
-        held += value
-    for value: uint256 in book.owed:
-        owed += value
-    return held - min(held, owed)
+    wallet: uint256[16] = empty(uint256[16])
+    book: IMandate.Book = empty(IMandate.Book)
+    owed: uint256[16] = empty(uint256[16])
+    wallet, book = self._value_wallet(prices, state._claimed_assets())
+    due: uint256 = 0
+    for v: uint256 in range(positions._COUNT, bound=4):
+        position: positions.Position = positions._position(v)
+        for i: uint256 in range(len(position.held), bound=16):
+            value: uint256 = position.held[i] * prices[i] // ONE
+            book.held[i] += value
+            book.venues[v] += value
+        book.gross += book.venues[v]
+        for i: uint256 in range(len(position.owed), bound=16):
+            value: uint256 = fees._ceil_div(position.owed[i] * prices[i], ONE)
+            owed[i] += value
+            due += value
+    book.net = book.gross - min(book.gross, due)
+    if due > 0:
+        book.health = positions._health()
+    return book, owed
 
 
 @internal

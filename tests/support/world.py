@@ -131,13 +131,19 @@ class Limits(NamedTuple):
 
 
 class Book(NamedTuple):
-    """What a vault holds and owes, as the mandate contract takes it; USD at 18 decimals."""
+    """What a vault holds and owes; USD at 18 decimals."""
 
     held: tuple[int, ...]
     owed: tuple[int, ...]
     venues: tuple[int, ...]
     wallet: int
     health: int
+
+    def as_struct(self) -> tuple[Any, ...]:
+        """As the mandate contract takes it."""
+        gross = sum(self.held)
+        net = max(gross - sum(self.owed), 0)
+        return _filled(self.held, 16), _filled(self.venues, 4), gross, net, self.wallet, self.health
 
 
 def book(
@@ -149,6 +155,25 @@ def book(
 ) -> Book:
     """A book, by default of a vault without venues: all it has of its base asset is in its wallet."""
     return Book(tuple(held), tuple(owed), tuple(venues), held[0] if wallet is None else wallet, health)
+
+
+def report(
+    before: Book, after: Book, risen: int = 0, per_share_before: int = ONE, per_share_after: int = ONE
+) -> tuple[Any, ...]:
+    """What a vault tells its mandate of a settlement: the arguments of ``judge`` after signer and mandate hash."""
+    count = len(before.held)
+    exposures = [
+        [held - owed for held, owed in zip(each.held, _filled(each.owed, count), strict=True)]
+        for each in (before, after)
+    ]
+    moved = [new - old for old, new in zip(*exposures, strict=True)]
+    bought, sold = sum(max(move, 0) for move in moved), sum(max(-move, 0) for move in moved)
+    change = (bought, sold, risen, per_share_before, per_share_after)
+    return before.as_struct(), after.as_struct(), change, len(after.venues)
+
+
+def _filled(values: Sequence[int], length: int) -> list[int]:
+    return [*values, *[0] * (length - len(values))]
 
 
 def usdc(dollars: float) -> int:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.contracts.alarms.conftest import REDUCE_ONLY, Watched
 from tests.contracts.mandate.conftest import deploy_judge, loose_limits
 from tests.support.evm import Contract, Evm, reverts
-from tests.support.world import DAY, ONE, book, product_abi, scheduled, sign
+from tests.support.world import DAY, ONE, book, product_abi, report, scheduled, sign
 
 VOLATILITY, HEALTH_FACTOR, NO_HEARTBEAT, FROZEN_RESERVE = 3, 4, 8, 9
 YEAR = 365 * DAY
@@ -148,9 +148,7 @@ def test_a_heartbeat_is_of_one_mandate_chain_and_signer(watch: Callable[..., Wat
 def test_a_settlement_is_a_sign_of_life(evm: Evm) -> None:
     judge = deploy_judge(evm, loose_limits(heartbeat_minutes=60))
     evm.timestamp += 3599
-    judge.mandate.judge(
-        "optimizer", judge.mandate.mandate_hash(), book([1, 1]), book([1, 1]), 0, ONE, ONE, sender="keeper"
-    )
+    judge.mandate.judge("optimizer", judge.mandate.mandate_hash(), *report(book([1, 1]), book([1, 1])), sender="keeper")
     assert judge.mandate.settled_at() == evm.timestamp
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from offchain.settle.development import development_address
 from tests.support.evm import Contract, Evm
-from tests.support.world import DAY, ONE, Limits, book, deploy_product, deploy_timelock
+from tests.support.world import DAY, ONE, Limits, book, deploy_product, deploy_timelock, report
 
 DELAY = 2 * DAY
 VAULT = "keeper"
@@ -46,11 +46,7 @@ class Judge:
         outcome = self.mandate.judge(
             signer,
             self.mandate.mandate_hash() if mandate_hash is None else mandate_hash,
-            book(before),
-            book(after),
-            risen,
-            per_share_before,
-            per_share_after,
+            *report(book(before), book(after), risen, per_share_before, per_share_after),
             sender=VAULT,
         )
         return dict(zip(("loss", "turnover", "loss_level", "turnover_level"), outcome, strict=True))

@@ -11,7 +11,7 @@ from tests.contracts.mandate.conftest import VAULT, Judge, deploy_mandate, loose
 from tests.support.contracts import DEPLOYABLE, compiled
 from tests.support.evm import Evm, address_of, reverts
 from tests.support.vaults import default_roles
-from tests.support.world import ONE, World, blue_chip, book, deploy_plan
+from tests.support.world import ONE, World, blue_chip, book, deploy_plan, report
 
 
 def test_the_first_is_the_vault(evm: Evm) -> None:
@@ -60,7 +60,7 @@ def test_creating_a_vault_for_its_deployer_changes_nothing(world: World) -> None
 @pytest.mark.parametrize("role", ["owner", "curator", "optimizer", "attacker"])
 def test_only_the_vault_asks_for_judgement(judge: Judge, role: str) -> None:
     arguments = {
-        "judge": ("optimizer", judge.mandate.mandate_hash(), book([1, 1]), book([1, 1]), 0, ONE, ONE),
+        "judge": ("optimizer", judge.mandate.mandate_hash(), *report(book([1, 1]), book([1, 1]))),
         "enter": (ONE, ONE, True),
         "leave": (ONE,),
     }

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.contracts.mandate.conftest import VAULT, Judge, deploy_judge, loose_limits
+from tests.support import world
 from tests.support.evm import Evm, reverts
 from tests.support.world import ONE
 
@@ -27,20 +28,14 @@ class Book(NamedTuple):
     wallet: int = 0
     health: int = NO_DEBT
 
-    def as_struct(self) -> tuple[Any, ...]:
-        return (
-            [value * ONE for value in self.held],
-            [value * ONE for value in self.owed],
-            [value * ONE for value in self.venues],
-            self.wallet * ONE,
-            self.health,
-        )
+    def scaled(self) -> world.Book:
+        held, owed, venues = ([value * ONE for value in side] for side in (self.held, self.owed, self.venues))
+        return world.book(held, owed, venues, self.wallet * ONE, self.health)
 
 
 def judged(judge: Judge, before: Book, after: Book, risen: int = 0) -> dict[str, int]:
-    outcome = judge.mandate.judge(
-        "optimizer", judge.mandate.mandate_hash(), before.as_struct(), after.as_struct(), risen, ONE, ONE, sender=VAULT
-    )
+    reported = world.report(before.scaled(), after.scaled(), risen)
+    outcome = judge.mandate.judge("optimizer", judge.mandate.mandate_hash(), *reported, sender=VAULT)
     return dict(zip(("loss", "turnover", "loss_level", "turnover_level"), outcome, strict=True))
 
 

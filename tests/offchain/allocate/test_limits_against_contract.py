@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from offchain.allocate.judge import Book, Verdict, judge
 from offchain.market.snapshot import NO_DEBT, BreakerState, VaultLimits, VaultState
 from offchain.settle.development import development_address
+from tests.support import world
 from tests.support.evm import Contract, Evm, attempt
-from tests.support.world import book, deploy_product, deploy_timelock
+from tests.support.world import deploy_product, deploy_timelock
 
 ONE = 10**18
 BPS = 10**14
@@ -119,9 +120,9 @@ def _moved(random: Random, before: Book, limits: VaultLimits) -> Book:
     return Book(tuple(held), tuple(owed), venues, wallet, health if any(owed) else NO_DEBT)
 
 
-def reported(one: Book) -> tuple[object, ...]:
-    """A book as a vault hands it over: without a list of debts where there are none."""
-    return book(one.held, one.owed if any(one.owed) else (), one.venues, one.wallet, one.health)
+def reported(one: Book) -> world.Book:
+    """A book as a vault counts it."""
+    return world.book(one.held, one.owed, one.venues, one.wallet, one.health)
 
 
 def risen(before: Book, after: Book) -> int:
@@ -175,7 +176,7 @@ def compare_verdicts(evm: Evm, random: Random, tell: Callable[[str], None] = lam
         vault = state_of(mandate, limits, per_share)
         expected = judge(vault, evm.timestamp, before, after, [ONE] * len(before.held), limits)
         tell(f"{vault.breaker.name} {per_share} {before} -> {after}: {expected}")
-        arguments = reported(before), reported(after), risen(before, after), per_share, per_share
+        arguments = world.report(reported(before), reported(after), risen(before, after), per_share, per_share)
         outcome, reason = attempt(
             lambda given=arguments: mandate.judge("optimizer", mandate.mandate_hash(), *given, sender=VAULT)
         )
