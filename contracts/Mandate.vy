@@ -24,6 +24,7 @@ from snekmate.auth import ownable_2step
 from .interfaces import IAlarms
 from .interfaces import IMandate
 from .interfaces import IVault
+from .modules import bounds
 from .modules import breaker
 from .modules import fees
 from .modules import limits as rules
@@ -37,6 +38,7 @@ initializes: ownable
 initializes: ownable_2step[ownable := ownable]
 initializes: roles[ownable := ownable]
 initializes: rules
+initializes: bounds[rules := rules]
 initializes: standing
 initializes: loss_budget[standing := standing]
 initializes: breaker[standing := standing]
@@ -163,9 +165,9 @@ def judge(
     assert net_before > 0, "mandate: empty vault"
     assert net_after > 0, "mandate: insolvent"
     # Nearly always all that there is to ask.
-    is_plain: bool = not reduce_only and venues == 0 and policy & rules.LENDING == 0 and after.gross < rules.BOUNDED
-    if not is_plain or not rules._is_inside(after.held, net_after, packed):
-        rules._check_bounds(before, after, packed, venues, reduce_only)
+    is_plain: bool = not reduce_only and venues == 0 and policy & rules.LENDING == 0 and after.gross < bounds.BOUNDED
+    if not is_plain or not bounds._is_inside(after.held, net_after, packed):
+        bounds._check_bounds(before, after, packed, venues, reduce_only)
 
     loss: uint256 = 0
     if net_after < net_before:
@@ -182,7 +184,7 @@ def judge(
         rules._field(policy, rules.TURNOVER_CAPACITY),
         rules._field(policy, rules.TURNOVER_REFILL),
     )
-    breaker._observe(max(change.per_share_before, change.per_share_after), rules._field(policy, rules.PEAK_WINDOW))
+    breaker._observe(change.per_share_after, rules._field(policy, rules.PEAK_WINDOW))
     return IMandate.Outcome(
         loss=loss, turnover=turnover, loss_level=levels.loss, turnover_level=levels.turnover
     )

@@ -5,14 +5,11 @@
 @title The mandate's limits
 @license GNU Affero General Public License v3.0 only
 @author Plimsoll
-@notice Keeps the limits in four words, says whether a change only tightens, and judges realised
-        holdings. Asset 0 is the base asset. Parameters are basis points unless their name says
-        otherwise; from `loss_per_settlement_bps` on, 0 and an empty list mean no such rule. Weights,
-        leverage, venues and buffer are fractions of net value: what is held less what is owed.
+@notice Keeps the limits in four words and says whether a change only tightens. Asset 0 is the base
+        asset. Parameters are basis points unless their name says otherwise; from
+        `loss_per_settlement_bps` on, 0 and an empty list mean no such rule. Weights, leverage, venues
+        and buffer are fractions of net value: what is held less what is owed.
 """
-
-
-from ..interfaces import IMandate
 
 
 struct Limits:
@@ -73,8 +70,6 @@ event LimitsSet:
 ONE_BPS: constant(uint256) = 10_000
 BPS: constant(uint256) = 10**14
 MAX_DISCOUNT_BPS: constant(uint256) = 2_000
-# Values below it times basis points do not overflow.
-BOUNDED: constant(uint256) = 2**240
 # A maximum that nothing reaches, and that times a value does not overflow.
 UNBOUNDED: constant(uint256) = 2**64
 MAX_FEE_BPS: constant(uint256) = 500
@@ -98,11 +93,6 @@ BUFFER: constant(uint256) = 176
 COOL_DOWN: constant(uint256) = 192
 PEAK_WINDOW: constant(uint256) = 208
 DIGEST: constant(uint256) = 224
-# How a bound was kept, as `_compare` finds it.
-OUTSIDE: constant(uint256) = 1
-CLOSER: constant(uint256) = 2
-FURTHER: constant(uint256) = 4
-
 # Fields that a vault without debt and positions leaves empty.
 LENDING: constant(uint256) = (FIELD << LEVERAGE) | (FIELD << HEALTH) | (FIELD << BUFFER)
 
@@ -267,125 +257,6 @@ def _tightens(new: Packed, more: uint256) -> bool:
 
 
 @internal
-@view
-def _is_inside(held: uint256[16], net: uint256, packed: Packed) -> bool:
-    """
-    @dev Whether every weight is inside its bounds.
-    @param held Values by asset, below BOUNDED as their sum is.
-    @param net Net value, not above that sum.
-    """
-    bounds: uint256 = packed.weights
-    for i: uint256 in range(_COUNT, bound=16):
-        if i == WORD:
-            bounds = packed.more_weights
-        value: uint256 = unsafe_mul(held[i], ONE_BPS)
-        if value < unsafe_mul(bounds & FIELD, net) or value > unsafe_mul((bounds >> 16) & FIELD, net):
-            return False
-        bounds = bounds >> 32
-    return True
-
-
-@internal
-@view
-def _check_bounds(
-    before: IMandate.Book, after: IMandate.Book, packed: Packed, venues: uint256, reduce_only: bool
-):
-    """
-    @dev Every weight, the leverage, the venues' caps, the buffer and the health factor are inside their
-         bounds or no further from them than before; with one outside, one must have come closer.
-    @param before What was held and owed before the legs.
-    @param after The same after them, at the same prices.
-    @param venues Number of the vault's venues.
-    """
-    found: uint256 = self._check_weights(before, after, packed, reduce_only)
-    if packed.policy & LENDING != 0 or venues > 0:
-        found |= self._check_positions(before, after, packed.policy, venues, reduce_only)
-    assert found & (OUTSIDE | CLOSER) != OUTSIDE, "limits: weight"
-
-
-@internal
-@view
-def _check_weights(before: IMandate.Book, after: IMandate.Book, packed: Packed, reduce_only: bool) -> uint256:
-    """
-    @dev When only reducing, the lower bounds of the other assets and the upper bound of the base asset
-         do not apply: they would forbid the way out.
-    @return OUTSIDE and CLOSER, as far as they are true of any.
-    """
-    found: uint256 = 0
-    for i: uint256 in range(_COUNT, bound=16):
-        minimum: uint256 = self._minimum(packed, i)
-        maximum: uint256 = self._maximum(packed, i)
-        if reduce_only:
-            if i == 0:
-                maximum = UNBOUNDED
-            else:
-                minimum = 0
-        found |= self._compare(before.held[i], before.net, after.held[i], after.net, minimum, maximum)
-    assert found & FURTHER == 0, "limits: weight"
-    return found
-
-
-@internal
-@view
-def _check_positions(
-    before: IMandate.Book, after: IMandate.Book, policy: uint256, venues: uint256, reduce_only: bool
-) -> uint256:
-    """
-    @dev The same for leverage, venues, buffer and health factor.
-    """
-    # While only reducing, no more is borrowed.
-    assert not reduce_only or after.gross * before.net <= before.gross * after.net, "limits: leverage increased"
-    found: uint256 = self._compare(
-        before.gross, before.net, after.gross, after.net, 0, self._cap(policy, LEVERAGE)
-    )
-    assert found & FURTHER == 0, "limits: leverage"
-    if venues > 0:
-        more: uint256 = self._more
-        for i: uint256 in range(venues, bound=4):
-            found |= self._compare(
-                before.venues[i], before.net, after.venues[i], after.net, 0, self._venue_cap(more, i)
-            )
-        assert found & FURTHER == 0, "limits: venue"
-    buffer: uint256 = self._field(policy, BUFFER)
-    # The way out of debt may use the buffer.
-    if not reduce_only and buffer > 0:
-        found |= self._compare(before.wallet, before.net, after.wallet, after.net, buffer, UNBOUNDED)
-        assert found & FURTHER == 0, "limits: buffer"
-    least: uint256 = self._field(policy, HEALTH) * BPS
-    if after.health < least:
-        assert after.health >= before.health, "limits: health factor"
-        found |= OUTSIDE
-        if after.health > before.health:
-            found |= CLOSER
-    elif before.health < least:
-        found |= CLOSER
-    return found
-
-
-@internal
-@pure
-def _compare(
-    before: uint256, net_before: uint256, after: uint256, net_after: uint256, minimum: uint256, maximum: uint256
-) -> uint256:
-    """
-    @dev Holds value over net value against bounds in basis points, by cross-multiplication, exactly.
-    @return 0 when inside before and after; CLOSER when it came inside; OUTSIDE when it is outside,
-            with CLOSER or FURTHER when it moved, and with FURTHER when it is so only now.
-    """
-    was_below: bool = before * ONE_BPS < minimum * net_before
-    was_above: bool = before * ONE_BPS > maximum * net_before
-    if after * ONE_BPS < minimum * net_after:
-        if not was_below or after * net_before < before * net_after:
-            return OUTSIDE | FURTHER
-        return OUTSIDE | CLOSER if after * net_before > before * net_after else OUTSIDE
-    if after * ONE_BPS > maximum * net_after:
-        if not was_above or after * net_before > before * net_after:
-            return OUTSIDE | FURTHER
-        return OUTSIDE | CLOSER if after * net_before < before * net_after else OUTSIDE
-    return CLOSER if was_below or was_above else 0
-
-
-@internal
 @pure
 def _pack(limits: Limits, count: uint256, more: uint256) -> Packed:
     """
@@ -503,7 +374,7 @@ def _cap(policy: uint256, offset: uint256) -> uint256:
 @internal
 @pure
 def _minimum(packed: Packed, i: uint256) -> uint256:
-    return (self._bounds(packed, i)) & FIELD
+    return self._bounds(packed, i) & FIELD
 
 
 @internal
