@@ -10,46 +10,39 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
 
-from offchain.mandate import Mandate, MandateParityError
+from offchain.mandate import Mandate
 from offchain.market import abi
-from offchain.market.abi import expect
-from offchain.market.balancer import BalancerKey, decode_pool
 from offchain.market.errors import ReorgError, SnapshotError
-from offchain.market.lending import LendingKey, decode_lending, discover_lending, lending_calls
-from offchain.market.multicall import MULTICALL3, Call, aggregate_request
-from offchain.market.oracle import explain_dead_oracle
-from offchain.market.pools import SLOT0, AnyPoolKey, PoolKey, decode_multicall, has_price
-from offchain.market.rpc import NodeClient, RpcError
-from offchain.market.snapshot import (
-    AssetState,
-    Block,
-    LendingState,
-    PoolState,
-    Snapshot,
-    UniswapV2State,
-    UniswapV3State,
+from offchain.market.lending import LendingKey, discover_lending
+from offchain.market.multicall import Call, aggregate_request
+from offchain.market.pool_readings import (
+    Readings,
+    V3Reading,
+    decode_readings,
+    decode_ticks,
+    pool_states,
+    tick_calls,
+    words_by_pool,
 )
-from offchain.market.vault import VaultAnswers, VaultParts, decode_parts, decode_prices, part_calls
-
-TICK_LENS = "0xbfd8137f7d1516D3ea5cA83523914859ec47F573"
-
-REACH_TICKS = 2000
-"""Ticks are read this far to both sides of the price: a move of 22 %."""
-MAX_REACH_WORDS = 4
-"""At most so many bitmap words to a side, which binds in pools with a tick spacing of 1 (10 %)."""
+from offchain.market.pools import SLOT0, AnyPoolKey, PoolKey, decode_multicall
+from offchain.market.rpc import NodeClient, RpcError
+from offchain.market.snapshot import Block, Snapshot
+from offchain.market.state_reading import Moved, decode_state, state_calls
+from offchain.market.vault import VaultParts, decode_parts, part_calls
 
 _ATTEMPTS = 4
 _PAUSE_SECONDS = 0.2
-_TRY_PRICES = abi.encode_call("try_prices()")
-_UPDATED_AT = abi.encode_call("updated_at()")
-_BLOCK_NUMBER = abi.encode_call("getBlockNumber()")
-_BLOCK_TIMESTAMP = abi.encode_call("getCurrentBlockTimestamp()")
 
 
-class _Moved(Exception):
-    """What was learned in the first trip no longer holds in the second."""
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A snapshot, and what reading on from it takes."""
+
+    snapshot: Snapshot
+    parts: VaultParts
+    pools: Readings
 
 
 def read_snapshot(
@@ -87,14 +80,27 @@ def read_snapshot(
     NodeError
         The node cannot be used, or serves another chain.
     """
-    reason: Exception | None = None
     account = lending or discover_lending(client, mandate)
+    return read_full(client, vault_address, mandate, pools, account, tag).snapshot
+
+
+def read_full(
+    client: NodeClient,
+    vault_address: str,
+    mandate: Mandate,
+    pools: Sequence[AnyPoolKey],
+    account: LendingKey | None,
+    tag: str,
+) -> Reading:
+    """Read everything in two round trips; `read_snapshot` has the parameters and errors."""
+    reason: Exception | None = None
     for attempt in range(_ATTEMPTS):
         if attempt:
             time.sleep(_PAUSE_SECONDS * attempt)
         try:
-            return _read_once(client, vault_address, mandate, pools, account, tag)
-        except _Moved as moved:
+            block, parts, words = _first_trip(client, vault_address, mandate, pools, tag)
+            return read_by_hash(client, mandate, pools, account, block, parts, words)
+        except Moved as moved:
             reason = moved
         except abi.DecodeError as error:
             raise SnapshotError(
@@ -105,74 +111,40 @@ def read_snapshot(
     )
 
 
-def _read_once(
+def read_by_hash(
     client: NodeClient,
-    vault_address: str,
     mandate: Mandate,
     pools: Sequence[AnyPoolKey],
     account: LendingKey | None,
-    tag: str,
-) -> Snapshot:
-    block, parts, words = _first_trip(client, vault_address, mandate, pools, tag)
+    block: Block,
+    parts: VaultParts,
+    words: Mapping[str, range],
+) -> Reading:
+    """The second trip: everything at a block; `Moved` when it is lost, or the words are not those around the prices."""
     at = {"blockHash": block.hash}
-    account_calls = lending_calls(account, vault_address) if account is not None else []
-    state_calls = _state_calls(parts, account_calls, pools)
+    calls = state_calls(parts, account)
+    pool_calls = [call for pool in pools for call in pool.calls]
     v3_pools = [pool for pool in pools if isinstance(pool, PoolKey) and pool.address in words]
     answers = client.batch_answers(
         [
-            aggregate_request(state_calls, at),
-            *(aggregate_request(_tick_calls(pool, words[pool.address]), at) for pool in v3_pools),
+            aggregate_request([*calls, *pool_calls], at),
+            *(aggregate_request(tick_calls(pool, words[pool.address]), at) for pool in v3_pools),
             ("eth_getBlockByNumber", [hex(block.number), False]),
         ]
     )
-    for answer in answers:
-        if isinstance(answer, RpcError):
-            raise _Moved(answer.message)
-    canonical = read_header(client, answers[-1])
-    if canonical.hash != block.hash:
-        raise _Moved(f"block {block.number} was {block.hash[:10]}…, then {canonical.hash[:10]}…")
-    state = decode_multicall(client, answers[0], len(state_calls))
-    _same_block(client, block, state[:2])
-    vault_end = 4 + len(parts.calls)
-    views = VaultAnswers.from_calls(parts, state[4:vault_end])
-    _same_tokens(mandate, views)
-    live, prices, updated_at = decode_prices(parts.oracle, state[2], state[3], len(mandate.assets))
-    if not live:
-        raise explain_dead_oracle(client, mandate, block, parts.oracle, prices)
-    vault, balances = views.state(parts), views.integers("holdings()")
-    if len(balances) != len(prices):
-        raise SnapshotError(f"vault {vault_address}: {len(balances)} holdings, {len(prices)} prices; is it a vault?")
-    pools_start = vault_end + len(account_calls)
-    lending = decode_lending(account, state[vault_end:pools_start]) if account is not None else None
+    refuse_errors(answers)
+    check_canonical(client, block, answers[-1])
+    state = decode_multicall(client, answers[0], len(calls) + len(pool_calls))
     ticks = {
-        pool.address: _decode_ticks(client, raw, words[pool.address])
+        pool.address: decode_ticks(client, raw, len(words[pool.address]))
         for pool, raw in zip(v3_pools, answers[1:-1], strict=True)
     }
-    return Snapshot(
-        chain_id=mandate.chain_id,
-        block=block,
-        vault=vault,
-        assets=_asset_states(mandate, balances, prices, updated_at, lending),
-        pools=_pool_states(pools, state[pools_start:], words, ticks),
-        lending=lending,
-    )
-
-
-def _asset_states(
-    mandate: Mandate,
-    balances: Sequence[int],
-    prices: Sequence[int],
-    updated_at: Sequence[int],
-    lending: LendingState | None,
-) -> tuple[AssetState, ...]:
-    reserves = {reserve.asset: reserve for reserve in lending.reserves} if lending is not None else {}
-    states = []
-    rows = zip(mandate.ordered_assets, balances, prices, updated_at, strict=True)
-    for index, (asset, balance, price, updated) in enumerate(rows):
-        reserve = reserves.get(index)
-        positions = (reserve.supplied, reserve.owed) if reserve is not None else (0, 0)
-        states.append(AssetState(asset.symbol, asset.address, asset.decimals, balance, price, updated, *positions))
-    return tuple(states)
+    readings = decode_readings(pools, state[len(calls) :], words, ticks)
+    for reading in readings.values():
+        if isinstance(reading, V3Reading) and reading.missing:
+            raise Moved(f"the price of pool {reading.key.address} left the ticks that were read")
+    states = pool_states(pools, readings)
+    return Reading(decode_state(client, mandate, block, parts, account, state[: len(calls)], states), parts, readings)
 
 
 def read_header(client: NodeClient, header: object) -> Block:
@@ -191,114 +163,43 @@ def read_header(client: NodeClient, header: object) -> Block:
         raise client.malformed("eth_getBlockByNumber", dict(header)) from None
 
 
+def refuse_errors(answers: Sequence[object]) -> None:
+    """Raise `Moved` for a request by block hash that the node refuses: the block may be lost."""
+    for answer in answers:
+        if isinstance(answer, RpcError):
+            raise Moved(answer.message)
+
+
+def check_canonical(client: NodeClient, block: Block, header: object) -> None:
+    """Raise `Moved` unless what the node has at the block's height is the block."""
+    canonical = read_header(client, header)
+    if canonical.hash != block.hash:
+        raise Moved(f"block {block.number} was {block.hash[:10]}…, then {canonical.hash[:10]}…")
+
+
+def orientation_calls(vault_address: str, pools: Sequence[AnyPoolKey]) -> list[Call]:
+    """What has to be known before everything can be asked; see `decode_orientation`."""
+    return [*part_calls(vault_address), *(Call(pool.address, SLOT0) for pool in _v3(pools))]
+
+
+def decode_orientation(
+    vault_address: str, pools: Sequence[AnyPoolKey], answers: Sequence[bytes | None]
+) -> tuple[VaultParts, dict[str, range]]:
+    """The vault's contracts, and the bitmap words to read of each v3 pool."""
+    return decode_parts(vault_address, answers[:2]), words_by_pool(_v3(pools), answers[2:])
+
+
 def _first_trip(
     client: NodeClient, vault_address: str, mandate: Mandate, pools: Sequence[AnyPoolKey], tag: str
 ) -> tuple[Block, VaultParts, dict[str, range]]:
-    """Newest block, the vault's contracts, and the bitmap words to read of each v3 pool."""
-    v3_pools = [pool for pool in pools if isinstance(pool, PoolKey) and pool.is_v3]
-    calls = [*part_calls(vault_address), *(Call(pool.address, SLOT0) for pool in v3_pools)]
+    calls = orientation_calls(vault_address, pools)
     header, chain_id, raw = client.batch(
         [("eth_getBlockByNumber", [tag, False]), ("eth_chainId", []), aggregate_request(calls, tag)]
     )
     client.check_chain(client.quantity(chain_id, "eth_chainId"), mandate.chain_id)
     block = read_header(client, header)
-    answers = decode_multicall(client, raw, len(calls))
-    parts = decode_parts(vault_address, answers[:2])
-    words = {
-        pool.address: words_around(abi.signed(abi.word(answer, 1)), pool.tick_spacing)
-        for pool, answer in zip(v3_pools, answers[2:], strict=True)
-        if answer and has_price(answer)
-    }
-    return block, parts, words
+    return block, *decode_orientation(vault_address, pools, decode_multicall(client, raw, len(calls)))
 
 
-def words_around(tick: int, tick_spacing: int) -> range:
-    """Bitmap words that cover `REACH_TICKS` to both sides of a tick."""
-    home = tick // tick_spacing >> 8
-    first = max((tick - REACH_TICKS) // tick_spacing >> 8, home - MAX_REACH_WORDS)
-    last = min((tick + REACH_TICKS) // tick_spacing >> 8, home + MAX_REACH_WORDS)
-    return range(first, last + 1)
-
-
-def _state_calls(parts: VaultParts, account_calls: Sequence[Call], pools: Sequence[AnyPoolKey]) -> list[Call]:
-    calls = [Call(MULTICALL3, _BLOCK_NUMBER), Call(MULTICALL3, _BLOCK_TIMESTAMP)]
-    calls += [Call(parts.oracle, _TRY_PRICES), Call(parts.oracle, _UPDATED_AT), *parts.calls, *account_calls]
-    for pool in pools:
-        calls += pool.calls
-    return calls
-
-
-def _tick_calls(pool: PoolKey, words: range) -> list[Call]:
-    return [
-        Call(TICK_LENS, abi.encode_call("getPopulatedTicksInWord(address,int16)", pool.address, word)) for word in words
-    ]
-
-
-def _same_block(client: NodeClient, block: Block, answers: Sequence[bytes | None]) -> None:
-    # A node that ignores EIP-1898 would answer for its newest block instead.
-    number, timestamp = (abi.word(answer, 0) if answer else None for answer in answers)
-    if (number, timestamp) != (block.number, block.timestamp):
-        raise _Moved(f"asked for block {block.number} by hash, got number {number} at time {timestamp}")
-
-
-def _same_tokens(mandate: Mandate, views: VaultAnswers) -> None:
-    tokens = views.addresses("tokens()")
-    if [token.lower() for token in tokens] != [token.lower() for token in mandate.addresses]:
-        raise MandateParityError("assets", ", ".join(mandate.addresses), ", ".join(tokens), "wrong vault or wrong file")
-
-
-def _decode_ticks(client: NodeClient, raw: Any, words: range) -> tuple[tuple[int, int], ...]:
-    ticks: list[tuple[int, int]] = []
-    for answer in decode_multicall(client, raw, len(words)):
-        try:
-            rows = abi.array(expect(answer, "getPopulatedTicksInWord"), 0, width=3)
-        except abi.DecodeError as error:
-            raise SnapshotError(
-                f"no Uniswap TickLens answers at {TICK_LENS} ({error}); is it the right chain?"
-            ) from None
-        ticks += [(abi.signed(tick), abi.signed(liquidity_net)) for tick, liquidity_net, _ in rows]
-    return tuple(sorted(ticks))
-
-
-def _pool_states(
-    pools: Sequence[AnyPoolKey],
-    answers: Sequence[bytes | None],
-    words: Mapping[str, range],
-    ticks: Mapping[str, tuple[tuple[int, int], ...]],
-) -> tuple[PoolState, ...]:
-    states: list[PoolState] = []
-    position = 0
-    for pool in pools:
-        views = answers[position : position + len(pool.calls)]
-        position += len(views)
-        if isinstance(pool, BalancerKey):
-            weighted = decode_pool(pool, views)
-            states += [] if weighted is None else [weighted]
-            continue
-        first = views[0]
-        if not first or not has_price(first):
-            continue
-        if not pool.is_v3:
-            states.append(
-                UniswapV2State(pool.address, pool.token0, pool.token1, abi.word(first, 0), abi.word(first, 1))
-            )
-            continue
-        tick = abi.signed(abi.word(first, 1))
-        if pool.address not in words or tick // pool.tick_spacing >> 8 not in words[pool.address]:
-            raise _Moved(f"the price of pool {pool.address} left the ticks that were read")
-        states.append(
-            UniswapV3State(
-                address=pool.address,
-                token0=pool.token0,
-                token1=pool.token1,
-                fee_ppm=pool.fee_ppm,
-                tick_spacing=pool.tick_spacing,
-                sqrt_price_x96=abi.word(first, 0),
-                tick=tick,
-                liquidity=abi.word(expect(views[1], "liquidity()"), 0),
-                ticks=ticks[pool.address],
-                first_word=words[pool.address][0],
-                last_word=words[pool.address][-1],
-            )
-        )
-    return tuple(states)
+def _v3(pools: Sequence[AnyPoolKey]) -> list[PoolKey]:
+    return [pool for pool in pools if isinstance(pool, PoolKey) and pool.is_v3]

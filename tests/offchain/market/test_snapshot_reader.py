@@ -11,8 +11,9 @@ import structlog
 
 from offchain.mandate import Mandate, MandateParityError, compare_with_chain, load_mandate
 from offchain.market.errors import OracleError, ReorgError, SnapshotError, StaleOracleError
+from offchain.market.pool_readings import MAX_REACH_WORDS, REACH_TICKS, words_around
 from offchain.market.pools import PoolKey, discover_pools
-from offchain.market.reader import MAX_REACH_WORDS, REACH_TICKS, read_snapshot, words_around
+from offchain.market.reader import read_snapshot
 from offchain.market.rpc import NodeClient, WrongChain
 from offchain.market.snapshot import BreakerState, UniswapV2State, UniswapV3State
 from offchain.market.vault import read_chain_mandate
