@@ -79,6 +79,9 @@ def run(
             "--max-divergence-bps", min=0, help="Furthest the pools may be from the oracle, beyond its error."
         ),
     ] = 500.0,
+    full_snapshots: Annotated[
+        bool, typer.Option("--full-snapshots", help="Read every pool at every snapshot, instead of its events.")
+    ] = False,
     urgency: Annotated[
         int, typer.Option("--urgency", min=1, help="How many times the mandate's fee ceilings a trip may pay.")
     ] = 4,
@@ -132,6 +135,7 @@ def run(
         urgency=urgency,
         keep_days=keep_days or None,
         max_divergence_bps=max_divergence,
+        full_snapshots=full_snapshots,
     )
     with stack:
         client = stack.enter_context(_client(rpc, rules.chain_id))

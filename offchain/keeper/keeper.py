@@ -44,6 +44,7 @@ from offchain.market import codec
 from offchain.market.heads import HeadWatch
 from offchain.market.history import HistoryReader, PriceHistory
 from offchain.market.lending import discover_lending
+from offchain.market.mirror import SnapshotMirror
 from offchain.market.pools import discover_pools
 from offchain.market.reader import read_snapshot
 from offchain.market.rpc import NodeClient, NodeError
@@ -85,6 +86,8 @@ class KeeperSettings:
     """Chain time after which what is final leaves the journal; `None` keeps everything."""
     max_divergence_bps: float = 500.0
     """Furthest that the pools may be from the oracle, beyond the error granted to the feed."""
+    full_snapshots: bool = False
+    """Whether every snapshot is read in full, instead of carrying the pools on by their events."""
 
 
 class Keeper:
@@ -170,6 +173,7 @@ class Keeper:
         )
         self._dispatch = Dispatch(self._node, journal, submitter, breaker, signer, identity.domain, self._loan, life)
         self._pools = discover_pools(client, mandate)
+        self._mirror = SnapshotMirror(client, self.vault, mandate, self._pools, self._lending)
         self._history = history_reader or HistoryReader(client, mandate)
         self._heads = HeadWatch(announced_by, self.stopping) if announced_by else None
         self._pause = pause or self._wait_for_block
@@ -227,6 +231,7 @@ class Keeper:
                     self.on_block(head)
                     if self.due(head) or self.triggered(head):
                         report(self.decide(head))
+                    self._mirror.follow(head)
                     seen = head.hash
                 self.health.saw(head)
             except (NodeError, JournalError) as error:
@@ -269,7 +274,7 @@ class Keeper:
             return False
         try:
             check_fresh(head, self._max_head_age)
-            why = self._triggers.fired(self._read())
+            why = self._triggers.fired(self._read(head))
         except NodeError:
             raise
         except PlimsollError as problem:
@@ -317,7 +322,7 @@ class Keeper:
         try:
             check_fresh(head, self._max_head_age)
             with span("snapshot"):
-                snapshot = self._read()
+                snapshot = self._read(head)
                 check_sources(self._client, snapshot, self.mandate, self.settings.max_divergence_bps)
             with span("history"):
                 history = self._history.read(snapshot.block)
@@ -329,7 +334,10 @@ class Keeper:
             return TickReport(Decision.REFUSE, str(problem), head.number)
         return self._act(snapshot, history)
 
-    def _read(self) -> Snapshot:
+    def _read(self, head: Block) -> Snapshot:
+        """The snapshot at a head just seen, or at a newer one."""
+        if not self.settings.full_snapshots:
+            return self._mirror.read(head)
         return read_snapshot(self._client, self.vault, self.mandate, self._pools, lending=self._lending)
 
     def _volatility(self, snapshot: Snapshot, weights: Sequence[float]) -> float:

@@ -81,7 +81,7 @@ def words_around(tick: int, tick_spacing: int) -> range:
 
 
 def words_by_pool(pools: Sequence[PoolKey], slots: Sequence[bytes | None]) -> dict[str, range]:
-    """Words to read of each v3 pool by its address, from what ``slot0`` answered; pools without a price are left out."""
+    """Words to read of each v3 pool by address, from what ``slot0`` answered; those without a price do not count."""
     return {
         pool.address: words_around(abi.signed(abi.word(answer, 1)), pool.tick_spacing)
         for pool, answer in zip(pools, slots, strict=True)
