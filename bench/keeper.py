@@ -112,7 +112,7 @@ def _measure(sandbox, folder: Path) -> Row:  # type: ignore[no-untyped-def]
                     parts[name].append((spans[name].end_time - spans[name].start_time) / 1e9)
             keeper.settle_down()
         before = client.round_trips
-        keeper._read()
+        keeper._read(node.head())
         snapshot_trips = client.round_trips - before
     return {
         "name": "block_to_order",

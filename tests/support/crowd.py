@@ -11,6 +11,7 @@ from eth_abi.abi import encode
 from offchain.route.leg import Venue
 from offchain.sandbox import addresses
 from offchain.sandbox.balancer import JOIN, SWAP, weighted_pool
+from offchain.sandbox.chain import Reverted
 from offchain.sandbox.contract import function
 from offchain.sandbox.prices import PRICES, token_prices
 from offchain.sandbox.standup import Sandbox
@@ -61,8 +62,12 @@ class Crowd:
             self._swap_balancer: 2, self._join_balancer: 1, self._set_balancer_fee: 1, self._report: 1,
         }  # fmt: skip
         (what,) = self._random.choices(list(kinds), list(kinds.values()))
-        what()
-        self.done.append(what.__name__.strip("_"))
+        try:
+            what()
+        except Reverted:
+            self.done.append(f"{what.__name__} reverted")
+        else:
+            self.done.append(what.__name__)
         return self.done[-1]
 
     def _units(self, symbol: str, dollars: float) -> int:

@@ -113,7 +113,7 @@ def test_flow_of_shares_is_a_reason(stage, start):
 
 def test_move_of_a_price_is_a_reason(stage, start):
     keeper = start(price_move_bps=200)
-    price = next(one.price_usd for one in keeper._read().assets if one.symbol == "LINK")
+    price = next(one.price_usd for one in keeper._read(stage.node.head()).assets if one.symbol == "LINK")
     stage.automine()
     stage.sandbox.push("LINK/USD", price * 1.01)
     stage.automine(False)
@@ -172,7 +172,7 @@ def test_trigger_waits_while_an_order_is_under_way(stage, start):
 
 def test_pools_that_contradict_the_oracle_are_a_refusal_that_is_tried_again(stage, journal, start):
     keeper = start(tick=False)
-    price = next(one.price_usd for one in keeper._read().assets if one.symbol == "LINK")
+    price = next(one.price_usd for one in keeper._read(stage.node.head()).assets if one.symbol == "LINK")
     stage.automine()
     stage.sandbox.push("LINK/USD", price * 1.2)
     stage.automine(False)
