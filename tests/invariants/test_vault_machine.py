@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 from fractions import Fraction
 from functools import cache
-from typing import Any
 
 from hypothesis import HealthCheck, Phase, event, note, settings
 from hypothesis import strategies as st
@@ -20,11 +19,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from offchain.route.leg import Venue
 from offchain.sandbox.arbitrage import Swap, pool_for
-from offchain.sandbox.prices import FEED_RULES, PRICES, STAKED_RATIO
 from tests.support.evm import Contract, attempt
-from tests.support.reference import Windows, inside_or_closer, oracle_spread
+from tests.support.lagging_oracle import COINS, TOLERATED, LaggingOracle, Look
+from tests.support.reference import Windows, inside_or_closer
 from tests.support.thief import Thief
-from tests.support.world import DAY, FEED_OF, ONE, Leg, Limits, World, usdc
+from tests.support.world import DAY, ONE, Leg, Limits, World, usdc
 
 STEPS = int(os.environ.get("PLIMSOLL_INVARIANT_STEPS", "2000"))
 STEPS_EACH = 80
@@ -32,18 +31,6 @@ STEPS_EACH = 80
 DEPOSITORS = ("alice", "bob", "carol")
 VIRTUAL_SHARES = 10**12
 ACTIVE, REDUCE_ONLY, HALTED = 0, 1, 2
-RATIO = round(STAKED_RATIO * ONE)
-
-TOLERATED = {"ETH/USD": 50, "BTC/USD": 50, "LINK/USD": 100, "stETH/ETH": 50, "USDC/USD": 25}
-"""Basis points by which the market may leave a feed before it writes a round."""
-RANGES = {
-    "ETH/USD": (500, 20_000),
-    "BTC/USD": (5000, 500_000),
-    "LINK/USD": (2, 200),
-    "stETH/ETH": (0.7, 1.0),
-    "USDC/USD": (0.9, 1.1),
-}
-"""Where the market stays: inside the oracle's bounds and the pools' liquidity."""
 
 ROUTES = (
     ("USDC", "WETH", 500),
@@ -91,9 +78,7 @@ class VaultMachine(RuleBasedStateMachine):
         self.world, self.thieves, self.bot = stage()
         self.vault, self.mandate, self.evm = self.world.vault, self.world.mandate, self.world.evm
         self.mark = self.evm.snapshot()
-        self.market = {name: Fraction(PRICES[name]).limit_denominator(10**6) for name in TOLERATED}
-        self.answers = dict(self.market)
-        self.reporting = True
+        self.market = LaggingOracle(self.world)
         self.shares = dict.fromkeys(DEPOSITORS, 0)
         self.state = ACTIVE
         self.peak = 0
@@ -125,8 +110,7 @@ class VaultMachine(RuleBasedStateMachine):
             before = self._look()
             self.world.invest()
             self._check_settled(before)
-            self.world.evm.mine(4 * DAY)
-            self._report_all()
+            self.market.wait(4 * DAY)
 
     # ------------------------------------------------------------------ depositors
 
@@ -199,29 +183,27 @@ class VaultMachine(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(sorted(TOLERATED)), bps=st.integers(-1500, 1500) | st.integers(-100, 100))
     def market_moves(self, name: str, bps: int) -> None:
-        self._move(name, bps // 10 if name in ("USDC/USD", "stETH/ETH") else bps)
+        self.market.move(name, bps // 10 if name in ("USDC/USD", "stETH/ETH") else bps)
 
     @rule(bps=st.integers(-4500, -500) | st.integers(0, 2000))
     def all_coins_move(self, bps: int) -> None:
-        for name in ("ETH/USD", "BTC/USD", "LINK/USD"):
-            self._move(name, bps)
-        self._arbitrage()
+        for name in COINS:
+            self.market.move(name, bps)
+        self.market.arbitrage()
 
     @rule()
     def arbitrage(self) -> None:
-        self._arbitrage()
+        self.market.arbitrage()
 
     @rule(seconds=st.integers(1, 60) | st.integers(60, 3 * DAY))
     def wait(self, seconds: int) -> None:
-        self.evm.mine(seconds)
-        if self.reporting:
-            self._report_all()
+        self.market.wait(seconds)
 
     @rule(reporting=st.booleans())
     def feeds_stop_or_resume(self, reporting: bool) -> None:
-        self.reporting = reporting
+        self.market.reporting = reporting
         if reporting:
-            self._report_all()
+            self.market.report_all()
 
     # ------------------------------------------------------------------ settlements
 
@@ -330,8 +312,8 @@ class VaultMachine(RuleBasedStateMachine):
         else:
             self.world.loosen(self.original)
             self._record_rates(self.original)
-            if self.reporting:
-                self._report_all()
+            if self.market.reporting:
+                self.market.report_all()
 
     # ------------------------------------------------------------------ what always holds
 
@@ -391,21 +373,10 @@ class VaultMachine(RuleBasedStateMachine):
         seen = self.state, self.mandate.breaker_reason()
         event(f"resume from {seen}")
         resume = self.world.schedule(self.mandate.resume, *seen, self.mandate.tripped_at())
-        self._report_all()
+        self.market.report_all()
         resume()
         self.state, self.peak = ACTIVE, self.vault.value_per_share()
         assert self.mandate.peak() == self.peak
-
-    def _move(self, name: str, bps: int) -> None:
-        low, high = (Fraction(edge).limit_denominator(100) for edge in RANGES[name])
-        self.market[name] = min(max(self.market[name] * (1 + Fraction(bps, 10_000)), low), high)
-        if self.reporting and abs(self.market[name] / self.answers[name] - 1) > Fraction(TOLERATED[name], 10_000):
-            self._report(name)
-
-    def _arbitrage(self) -> None:
-        prices = {symbol: float(self.market[FEED_OF[symbol]]) for symbol in ("USDC", "WETH", "WBTC", "LINK")}
-        prices["wstETH"] = float(self.market["stETH/ETH"] * self.market["ETH/USD"]) * STAKED_RATIO
-        self.world.trade_market_to(**prices)
 
     def _deposit(self, role: str, assets: int) -> None:
         before, first = self._look(), self.vault.totalSupply() == 0
@@ -442,7 +413,7 @@ class VaultMachine(RuleBasedStateMachine):
         assert self.state != HALTED
         self.state = max(self.state, found)
         bounds = list(zip(limits.min_weights_bps, limits.max_weights_bps, strict=True))
-        assert inside_or_closer(before.values, after.values, bounds, self.state == REDUCE_ONLY)
+        assert inside_or_closer(before.held, after.held, bounds, self.state == REDUCE_ONLY)
         if self.state == REDUCE_ONLY:
             assert all(now <= was for now, was in zip(after.holdings[1:], before.holdings[1:], strict=True))
         loss, turnover = settled["loss"], settled["turnover"]
@@ -453,10 +424,7 @@ class VaultMachine(RuleBasedStateMachine):
         self.losses.check_last()
         self.turnovers.check_last()
         # In truth no more than that and what was turned over times the oracle's error.
-        truth = 1 - after.worth / before.worth
-        assert truth <= Fraction(loss, ONE) * (1 + before.spread) + Fraction(turnover, ONE) * before.spread + Fraction(
-            1, 10**12
-        )
+        assert before.worth - after.worth <= before.real_loss_bound(loss, turnover) + before.worth / 10**12
         self._see_peak()
 
     def _see_peak(self) -> None:
@@ -487,47 +455,11 @@ class VaultMachine(RuleBasedStateMachine):
             assert self.vault.value_per_share() >= before
 
     def _look(self) -> Look:
-        return Look(self)
-
-    def _market_prices(self) -> list[Fraction]:
-        """True prices in the oracle's units."""
-        market = self.market
-        return [
-            market["USDC/USD"] * 10**30,
-            market["ETH/USD"] * 10**18,
-            market["BTC/USD"] * 10**28,
-            market["LINK/USD"] * 10**18,
-            market["ETH/USD"] * market["stETH/ETH"] * RATIO,
-        ]
-
-    def _report(self, name: str) -> None:
-        answer = round(self.market[name] * 10 ** FEED_RULES[name].decimals)
-        self.world.write_round(name, answer)
-        self.answers[name] = Fraction(answer, 10 ** FEED_RULES[name].decimals)
-
-    def _report_all(self) -> None:
-        for name in TOLERATED:
-            self._report(name)
+        return Look(self.world, self.market)
 
     def _record_rates(self, limits: Limits) -> None:
         self.losses.set_rate(self.evm.timestamp, limits.loss_refill_bps_per_day)
         self.turnovers.set_rate(self.evm.timestamp, limits.turnover_refill_bps_per_day)
-
-
-class Look:
-    """What a vault holds at one moment, by the oracle and in truth."""
-
-    def __init__(self, machine: VaultMachine) -> None:
-        vault = machine.vault
-        _, prices = machine.world.oracle.try_prices()
-        self.holdings: list[int] = list(vault.holdings())
-        self.oracle = [price or int(true) for price, true in zip(prices, machine._market_prices(), strict=True)]
-        self.market = machine._market_prices()
-        self.values = [held * price // ONE for held, price in zip(self.holdings, self.oracle, strict=True)]
-        self.value = sum(self.values)
-        self.worth: Any = sum(held * price for held, price in zip(self.holdings, self.market, strict=True))
-        self.spread = oracle_spread(self.oracle, self.market)
-        self.per_share = vault.value_per_share() if vault.mark_is_live() else 0
 
 
 TestVaultMachine = VaultMachine.TestCase

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -55,8 +56,11 @@ class Lending:
 
         Aave's own figure truncates the mean threshold to basis points.
         """
+        return self.health_of(*self.position())
+
+    def health_of(self, held: Sequence[int], owed: Sequence[int]) -> Fraction:
+        """The same of these base units, of which some are owed."""
         oracle = Contract(self.world.evm, addresses.AAVE_ORACLE, PRICE_ABI)
-        held, owed = self.position()
         thresholds = {one.symbol: one.liquidation_threshold for one in RESERVES}
         weighed = debt = Fraction(0)
         for asset, have, owe in zip(self.world.file.ordered_assets, held, owed, strict=True):
@@ -73,9 +77,23 @@ class Lending:
 
     def pause(self, asset: str, paused: bool = True) -> None:
         """Aave's emergency administrator pauses a reserve."""
+        self._configurator.setReservePause(self.world.token(asset).address, paused, sender="market")
+
+    def freeze(self, asset: str, frozen: bool = True) -> None:
+        """Aave's risk administrator freezes a reserve."""
+        self._configurator.setReserveFreeze(self.world.token(asset).address, frozen, sender="market")
+
+    def liquidate(self, collateral: str, debt: str, amount: int, role: str = "attacker") -> None:
+        """Somebody liquidates the vault's account at the pool, for collateral in its own token."""
+        tokens = [self.world.token(symbol) for symbol in (collateral, debt)]
+        self.world.give(debt, role, amount)
+        tokens[1].approve(self.pool, amount, sender=role)
+        self.pool.liquidationCall(*(token.address for token in tokens), self.world.vault, amount, False, sender=role)
+
+    @property
+    def _configurator(self) -> Contract:
         path = f"{CORE}/protocol/pool/PoolConfigurator.sol/PoolConfigurator.json"
-        configurator = Contract(self.world.evm, addresses.AAVE_CONFIGURATOR, npm_artifact(path).abi)
-        configurator.setReservePause(self.world.token(asset).address, paused, sender="market")
+        return Contract(self.world.evm, addresses.AAVE_CONFIGURATOR, npm_artifact(path).abi)
 
     def bring(self, role: str, asset: str, amount: int) -> None:
         """Give a role debt tokens and let the vault take them."""
@@ -89,25 +107,34 @@ PRICE_ABI: list[dict[str, Any]] = [
 ]  # fmt: skip
 
 
-def lending_world(balancer: Balancer | None = None, pools: tuple[bytes, ...] = (), evm: Evm | None = None) -> Lending:
-    """Deploy a blue-chip vault that may supply WETH and WBTC and borrow USDC and WETH, and fund it."""
+def lending_world(
+    balancer: Balancer | None = None,
+    pools: tuple[bytes, ...] = (),
+    evm: Evm | None = None,
+    max_weight_bps: int = 10_000,
+    **terms: Any,
+) -> Lending:
+    """Deploy a blue-chip vault that may supply WETH and WBTC and borrow USDC and WETH, and fund it.
+
+    `terms` change the limits, which are loose.
+    """
     listed: list[AaveV3Venue | BalancerV2Venue] = [
         AaveV3Venue(kind="aave_v3", pool=addresses.AAVE_POOL, supply=SUPPLIED, borrow=BORROWED)
     ]
     if balancer is not None:
         ids = tuple("0x" + pool.hex() for pool in pools)
         listed.append(BalancerV2Venue(kind="balancer_v2", vault=balancer.vault, pools=ids))
-    file = with_weights(blue_chip(), **dict.fromkeys(blue_chip().symbols, (0, 10_000)))
-    file = with_terms(
-        file,
-        turnover_capacity_bps=65_535,
-        loss_capacity_bps=500,
-        drawdown_reduce_bps=9_000,
-        drawdown_halt_bps=9_500,
-        deleverage_trigger_bps=TRIGGER,
-        deleverage_target_bps=TARGET,
-        deleverage_discount_bps=DISCOUNT,
-    )
+    file = with_weights(blue_chip(), **dict.fromkeys(blue_chip().symbols, (0, max_weight_bps)))
+    loose = {
+        "turnover_capacity_bps": 65_535,
+        "loss_capacity_bps": 500,
+        "drawdown_reduce_bps": 9_000,
+        "drawdown_halt_bps": 9_500,
+        "deleverage_trigger_bps": TRIGGER,
+        "deleverage_target_bps": TARGET,
+        "deleverage_discount_bps": DISCOUNT,
+    }
+    file = with_terms(file, **loose | terms)
     world = World.deploy(file.model_copy(update={"venues": (*file.venues, *listed)}), evm=evm)
     world.deposit("alice", usdc(1_000_000))
     world.invest()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import combinations_with_replacement
 
-from tests.support.world import BPS, DAY
+from tests.support.world import BPS, DAY, Limits
 
 Values = Sequence[int]
 Bounds = Sequence[tuple[int, int]]
@@ -26,24 +26,44 @@ def inside_or_closer(before: Values, after: Values, bounds: Bounds, reduce_only:
     bounds
         Lower and upper bound of each weight, basis points.
     """
-    violations = [weight_violations(values, bounds, reduce_only) for values in (before, after)]
-    if all(violation == 0 for violation in violations[1]):
+    return none_or_closer(
+        weight_violations(before, bounds, reduce_only, sum(before)),
+        weight_violations(after, bounds, reduce_only, sum(after)),
+    )
+
+
+def none_or_closer(before: Sequence[Fraction], after: Sequence[Fraction]) -> bool:
+    """Nothing is violated; or no violation is new or larger, and one is strictly smaller."""
+    if all(violation == 0 for violation in after):
         return True
-    for was, now in zip(*violations, strict=True):
+    for was, now in zip(before, after, strict=True):
         if now != 0 and (was * now <= 0 or abs(now) > abs(was)):
             return False
-    return any(abs(now) < abs(was) for was, now in zip(*violations, strict=True))
+    return any(abs(now) < abs(was) for was, now in zip(before, after, strict=True))
 
 
-def weight_violations(values: Values, bounds: Bounds, reduce_only: bool) -> list[Fraction]:
-    """How far each weight is outside: negative below, positive above, 0 inside."""
-    total, found = sum(values), []
+def weight_violations(values: Values, bounds: Bounds, reduce_only: bool, total: int) -> list[Fraction]:
+    """How far each weight of the total is outside: negative below, positive above, 0 inside."""
+    found = []
     for i, (value, (low, high)) in enumerate(zip(values, bounds, strict=True)):
         weight = Fraction(value, total)
         lowest = Fraction(0 if reduce_only and i > 0 else low, 10_000)
         highest = Fraction(10_000 if reduce_only and i == 0 else high, 10_000)
         found.append(min(weight - lowest, Fraction(0)) or max(weight - highest, Fraction(0)))
     return found
+
+
+def lending_violations(
+    leverage: Fraction, venue: Fraction, buffer: Fraction, health: int, limits: Limits, reduce_only: bool
+) -> list[Fraction]:
+    """The same of gross leverage, what is held at the venue and the buffer, all over net value, and of health at 1e18."""
+    least = 0 if reduce_only else limits.min_buffer_bps
+    return [
+        max(leverage - Fraction(limits.max_leverage_bps, 10_000), Fraction(0)),
+        max(venue - Fraction(limits.max_venues_bps[0], 10_000), Fraction(0)),
+        min(buffer - Fraction(least, 10_000), Fraction(0)),
+        min(Fraction(health - limits.min_health_bps * BPS), Fraction(0)),
+    ]
 
 
 @dataclass
