@@ -14,7 +14,10 @@
         holds again when its time is over and nobody has recorded the contrary. And the volatility of
         the value per share: with r the return since the last sample dt seconds ago, the variance per
         year is (variance * window + r**2 * year) / (window + dt), an average whose weights fall off
-        over the window; samples stand a 24th of the window apart at least.
+        over the window; samples stand a 24th of the window apart at least. And how long the health
+        factor has been below the trigger, which is what deleveraging pays for: the time between the
+        first and the last record that found it there, so that a moment counts for nothing. A record
+        that finds it healthy ends that, as does going without a record for fifteen minutes.
 
         One contract serves every mandate of a chain: what it remembers is kept by mandate, and only
         the mandate itself makes it forget. It calls only views: of the mandate, its vault, and the
@@ -69,6 +72,9 @@ APART: constant(uint256) = 40
 OFF_PEG: constant(uint256) = 80
 # And of the keeper's last sign of life.
 BEAT: constant(uint256) = 120
+# The first and the last record of a health factor below the trigger.
+LOW: constant(uint256) = 160
+STILL_LOW: constant(uint256) = 200
 
 CLOCK: constant(uint256) = 2**40 - 1
 SAMPLE_BITS: constant(uint256) = 104
@@ -80,7 +86,9 @@ HOUR: constant(uint256) = 3_600
 MINUTE: constant(uint256) = 60
 YEAR: constant(uint256) = 365 * 86_400
 SAMPLES: constant(uint256) = 24
-
+# How soon a low health factor may be recorded again, and after how long it is forgotten.
+RENEWAL: constant(uint256) = 300
+LAPSE: constant(uint256) = 900
 
 
 # By mandate: the clocks, at the offsets above.
@@ -143,8 +151,9 @@ def condition(vault: address, table: uint256, settled_at: uint256) -> IAlarms.Co
 @external
 def poke(mandate: address):
     """
-    @notice Records which of the conditions that must persist hold now, and takes the next sample of the
-            value per share. Anyone; reverts when there is nothing new to record.
+    @notice Records which of the conditions that must persist hold now and whether the health factor is
+            below the trigger, and takes the next sample of the value per share. Anyone; reverts when
+            there is nothing new to record.
     @param mandate Whose table.
     """
     table: uint256 = staticcall IMandate(mandate).table()
@@ -157,6 +166,9 @@ def poke(mandate: address):
         is_new = self._record(mandate, APART, reading.apart) or is_new
     if rules._field(table, rules.DEPEG) > 0 and reading.base_price > 0:
         is_new = self._record(mandate, OFF_PEG, self._is_off_peg(vault, reading, table)) or is_new
+    trigger: uint256 = rules._field(table, rules.DELEVERAGE_TRIGGER)
+    if trigger > 0:
+        is_new = self._record_health(mandate, vault, trigger) or is_new
     window: uint256 = rules._field(table, rules.VOLATILITY_WINDOW)
     if rules._field(table, rules.VOLATILITY_TRIP) > 0 and reading.live and self._is_due(mandate, window):
         self._take_sample(mandate, staticcall IVault(vault).value_per_share(), window)
@@ -201,6 +213,17 @@ def clocks(mandate: address) -> (uint256, uint256, uint256):
             seconds, 0 while not.
     """
     return self._since(mandate, DEAD), self._since(mandate, APART), self._since(mandate, OFF_PEG)
+
+
+@external
+@view
+def unhealthy_for(mandate: address) -> uint256:
+    """
+    @notice Seconds between the first and the last record that found the vault's health factor below the
+            trigger; 0 when the last is more than fifteen minutes old or there is none.
+    """
+    last: uint256 = self._since(mandate, STILL_LOW)
+    return last - self._since(mandate, LOW) if block.timestamp <= last + LAPSE else 0
 
 
 @external
@@ -314,6 +337,32 @@ def _record(mandate: address, offset: uint256, holds: bool) -> bool:
     if holds == (self._since(mandate, offset) > 0):
         return False
     self._set_clock(mandate, offset, block.timestamp if holds else 0)
+    return True
+
+
+@internal
+def _record_health(mandate: address, vault: address, trigger_bps: uint256) -> bool:
+    """
+    @dev A health factor that cannot be read says nothing, and keeps nobody from recording the rest.
+    @return Whether that changed anything.
+    """
+    success: bool = False
+    response: Bytes[32] = b""
+    success, response = raw_call(
+        vault, method_id("health()"), max_outsize=32, is_static_call=True, revert_on_failure=False
+    )
+    if not success or len(response) != 32:
+        return False
+    last: uint256 = self._since(mandate, STILL_LOW)
+    if convert(response, uint256) >= trigger_bps * BPS:
+        self._set_clock(mandate, LOW, 0)
+        self._set_clock(mandate, STILL_LOW, 0)
+        return last > 0
+    if block.timestamp > last + LAPSE:
+        self._set_clock(mandate, LOW, block.timestamp)
+    elif block.timestamp < last + RENEWAL:
+        return False
+    self._set_clock(mandate, STILL_LOW, block.timestamp)
     return True
 
 

@@ -72,6 +72,9 @@ event LimitsApproved:
     mandate_hash: indexed(bytes32)
 
 
+# Seconds in which what deleveraging pays grows from nothing to the limit.
+AUCTION: constant(uint256) = 1_800
+
 # Knows the conditions besides the drawdown.
 alarms: public(immutable(address))
 
@@ -261,15 +264,21 @@ def may_cancel(account: address) -> bool:
 def deleverage_terms(health: uint256) -> (bool, uint256, uint256):
     """
     @notice Whether anyone may deleverage the vault now: below the trigger, or when it is halted; never
-            without a trigger.
+            without a trigger. The discount is a Dutch auction's: from nothing to the limit in half an
+            hour, of the time for which the alarms have it on record that the vault is below the
+            trigger, or since it was halted.
     @param health The vault's health factor at 1e18.
-    @return Whether; the health factor at 1e18 up to which; the discount in basis points.
+    @return Whether; the health factor at 1e18 up to which; the discount in basis points, rounded down.
     """
     more: uint256 = rules._more
     trigger: uint256 = rules._field(more, rules.DELEVERAGE_TRIGGER) * BPS
     target: uint256 = rules._field(more, rules.DELEVERAGE_TARGET) * BPS
-    below: bool = health < trigger or (health < target and breaker._state() == breaker.HALTED)
-    return trigger > 0 and below, target, rules._field(more, rules.DELEVERAGE_DISCOUNT)
+    is_halted: bool = breaker._state() == breaker.HALTED
+    waited: uint256 = staticcall IAlarms(alarms).unhealthy_for(self)
+    if is_halted:
+        waited = max(waited, block.timestamp - breaker._tripped_at())
+    discount: uint256 = rules._field(more, rules.DELEVERAGE_DISCOUNT) * min(waited, AUCTION) // AUCTION
+    return trigger > 0 and (health < trigger or (is_halted and health < target)), target, discount
 
 
 # ---------------------------------------------------------------------------------------------

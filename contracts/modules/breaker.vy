@@ -88,6 +88,12 @@ def tripped_at() -> uint256:
     """
     @notice Unix seconds of the last trip; 0 before the first.
     """
+    return self._tripped_at()
+
+
+@internal
+@view
+def _tripped_at() -> uint256:
     return standing._time(standing._seat, standing.TRIPPED_AT)
 
 

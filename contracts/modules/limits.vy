@@ -36,7 +36,7 @@ struct Limits:
     peak_window_hours: uint256
     # Held at each venue, in the vault's order.
     max_venues_bps: DynArray[uint256, 4]
-    # Below this health factor anyone may deleverage and trip, up to the target, at the discount.
+    # Below this health factor anyone may deleverage and trip, up to the target, for at most the discount.
     deleverage_trigger_bps: uint256
     deleverage_target_bps: uint256
     deleverage_discount_bps: uint256

@@ -18,8 +18,14 @@ from offchain.settle.node import Node, Reverted
 from offchain.settle.simulation import padded_gas
 
 NO_CONDITION = "breaker: no condition"
-RECORDED_LIMITS = ("volatility_trip_bps", "oracle_dead_minutes", "sources_apart_minutes", "depeg_bps")
-"""Of the breaker's table, what needs a record before it can trip."""
+RECORDED_LIMITS = (
+    "volatility_trip_bps",
+    "oracle_dead_minutes",
+    "sources_apart_minutes",
+    "depeg_bps",
+    "deleverage_trigger_bps",
+)
+"""Of the breaker's table, what needs a record before it can trip, or before deleveraging pays anything."""
 
 log = structlog.get_logger(__name__)
 

@@ -2,7 +2,9 @@
 """The lending account between two decisions: plan at once when it slips, deleverage when the mandate allows it.
 
 Orders come first: they sell in the pools, and the signer chooses when. ``deleverage`` is the vault's own
-way out, open to anyone; the keeper takes it when orders did not keep up.
+way out, open to anyone; the keeper takes it when orders did not keep up, and at once: what it pays grows with
+the time that the low health factor is on record, and whatever it pays is the vault's loss. Where the keeper
+has nothing to bring, `BreakerWatch.record` keeps that time running for those who have.
 """
 
 from __future__ import annotations

@@ -34,6 +34,15 @@ def rescue(lender: Lending, amount: int = PLENTY, collateral: int = WETH) -> tup
     return taken, paid
 
 
+def wait_on_record(lender: Lending, minutes: int) -> None:
+    """Somebody records the low health factor now and every five minutes."""
+    world = lender.world
+    world.alarms.poke(world.mandate, sender="bob")
+    for _ in range(minutes // 5):
+        world.evm.mine(300)
+        world.alarms.poke(world.mandate, sender="bob")
+
+
 def test_not_while_healthy(lending: Lending) -> None:
     lending.open()
     with reverts("deleverage: not allowed"):
@@ -48,16 +57,20 @@ def test_brings_health_to_the_target_and_no_further(strained: Lending) -> None:
         rescue(strained)
 
 
-def test_pays_collateral_at_the_oracles_price_and_the_discount(strained: Lending) -> None:
+@pytest.mark.parametrize(("minutes", "discount"), [(0, 0), (15, DISCOUNT // 2), (30, DISCOUNT), (45, DISCOUNT)])
+def test_pays_collateral_at_the_oracles_price_and_a_discount_that_grows(
+    strained: Lending, minutes: int, discount: int
+) -> None:
+    wait_on_record(strained, minutes)
     world, prices = strained.world, strained.world.prices()
     before = world.vault.value()
     taken, paid = rescue(strained)
     repaid, given = taken * prices[USDC], paid * prices[WETH]
-    assert given == pytest.approx(repaid * (10_000 + DISCOUNT) / 10_000, rel=1e-9)
-    assert given <= repaid * (10_000 + DISCOUNT) // 10_000
+    assert given == pytest.approx(repaid * (10_000 + discount) / 10_000, rel=1e-9)
+    assert given <= repaid * (10_000 + discount) // 10_000
     assert strained.token("WETH").balanceOf("attacker") == pytest.approx(paid, abs=1)
     # All that those who stay lose is the discount.
-    assert before - world.vault.value() <= repaid * DISCOUNT // 10_000 // 10**18 + 10**13
+    assert before - world.vault.value() <= repaid * discount // 10_000 // 10**18 + 10**13
     assert world.tokens[USDC].allowance(world.vault, strained.pool) == 0
 
 
@@ -69,6 +82,15 @@ def test_the_wallet_pays_first(strained: Lending) -> None:
     assert (taken, paid) == (0, 0)
     assert strained.position()[1][USDC] < owed[USDC]
     assert float(strained.health()) == pytest.approx(TARGET / 10_000, rel=3e-4)
+
+
+def test_brought_to_health_the_discount_starts_over(strained: Lending) -> None:
+    world = strained.world
+    wait_on_record(strained, 30)
+    rescue(strained)
+    world.alarms.poke(world.mandate, sender="bob")
+    world.set_feed("ETH/USD", 2000)
+    assert world.mandate.deleverage_terms(world.vault.health())[2] == 0
 
 
 def test_takes_only_what_is_offered(strained: Lending) -> None:

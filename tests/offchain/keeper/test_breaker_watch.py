@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,12 @@ def test_a_dead_oracle_is_recorded_and_trips_half_an_hour_later(stage: Stage, wa
         stage.mine()
     state = mandate.functions.breaker_state().call(), mandate.functions.breaker_reason().call()
     assert state == (HALTED, DEAD_ORACLE)
+
+
+def test_the_auction_of_deleveraging_needs_records(stage: Stage) -> None:
+    limits = replace(stage.vault.file_mandate.vault_limits, deleverage_trigger_bps=12_000)
+    mandate = stage.vault.mandate
+    assert find_alarms(stage.node, mandate.address, limits) == mandate.functions.alarms().call()
 
 
 def test_a_table_without_such_a_condition_needs_no_records(stage: Stage) -> None:

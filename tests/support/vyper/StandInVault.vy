@@ -13,7 +13,8 @@ interface Mandate:
 
 
 value_per_share: public(uint256)
-health: public(uint256)
+_health: uint256
+_hides_health: bool
 decimals: public(uint8)
 is_impaired: public(bool)
 # Statuses of two assets, and the price of the first per 10**18 base units.
@@ -24,7 +25,7 @@ _price: uint256
 @deploy
 def __init__():
     self.value_per_share = 10**18
-    self.health = max_value(uint256)
+    self._health = max_value(uint256)
     self.decimals = 6
     self._price = 10**30
 
@@ -41,7 +42,19 @@ def set_value_per_share(per_share: uint256):
 
 @external
 def set_health(health: uint256):
-    self.health = health
+    self._health = health
+
+
+@external
+@view
+def health() -> uint256:
+    assert not self._hides_health
+    return self._health
+
+
+@external
+def break_health():
+    self._hides_health = True
 
 
 @external
