@@ -95,26 +95,26 @@ class Books:
         self._post(changes)
         self.row.borrow -= self.worth(changes)
 
-    def swap(self, changes: Sequence[int]) -> None:
-        """Collateral and debt are exchanged by the account's own rules; what it cost is booked as fees."""
-        self._post(changes)
-        self.row.fees -= self.worth(changes)
-
     def seize(self, changes: Sequence[int]) -> None:
-        """Liquidators repay and take; changes of the exposure."""
+        """Liquidators, or who deleverages, repay and take; changes of the exposure."""
         self._post(changes)
         self.row.penalty -= self.worth(changes)
 
     def trade(
         self, legs: Sequence[Leg], amounts_in: Sequence[int], amounts_out: Sequence[int], costs: Sequence[LegCost]
-    ) -> None:
-        """An order settled."""
+    ) -> list[int]:
+        """An order settled; returns by how much its swaps changed the exposures."""
+        changes = [0] * len(self._units)
         for leg, paid, got in zip(legs, amounts_in, amounts_out, strict=True):
-            self._total += got * self._prices[leg.token_out] - paid * self._prices[leg.token_in]
+            if leg.token_in != leg.token_out:
+                changes[leg.token_in] -= paid
+                changes[leg.token_out] += got
+        self._post(changes)
         self.row.fees += sum(cost.fee for cost in costs)
         self.row.impact += sum(cost.impact for cost in costs)
         self.row.sandwich += sum(cost.sandwich for cost in costs)
         self.row.basis += sum(cost.basis for cost in costs)
+        return changes
 
     def enter(self, amounts: Sequence[int]) -> float:
         """Somebody brings tokens; returns their USD."""

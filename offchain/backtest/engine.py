@@ -15,7 +15,7 @@ from offchain.backtest.settings import BacktestSettings
 from offchain.backtest.simulator import Observer, Simulator
 from offchain.mandate import Mandate
 
-SIMULATED = frozenset({"uniswap_v2", "uniswap_v3"})
+SIMULATED = frozenset({"uniswap_v2", "uniswap_v3", "aave_v3"})
 """Venues that the simulated market has."""
 
 

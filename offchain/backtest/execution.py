@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from offchain.backtest.errors import Refused
+from offchain.backtest.lending import act
+from offchain.market.snapshot import LendingState
 from offchain.route.errors import InsufficientLiquidityError, LiquidityUnknownError
-from offchain.route.leg import Venue
+from offchain.route.leg import LendingAction, Venue
 from offchain.route.pool import Pool
 from offchain.settle.order import Leg, Order
 
@@ -46,9 +48,11 @@ class Executed:
     pools
         All pools afterwards, in the order they came in.
     amounts_in, amounts_out
-        Base units, a leg each.
+        Base units that left and entered the wallet, a leg each.
     used
-        Index of each leg's pool.
+        Index of each leg's pool; -1 for a lending action.
+    lending
+        The lending account afterwards; None without one.
     """
 
     holdings: tuple[int, ...]
@@ -56,19 +60,37 @@ class Executed:
     amounts_in: tuple[int, ...]
     amounts_out: tuple[int, ...]
     used: tuple[int, ...]
+    lending: LendingState | None = None
 
 
-def execute(order: Order, holdings: Sequence[int], pools: Sequence[Pool]) -> Executed:
+def execute(
+    order: Order, holdings: Sequence[int], pools: Sequence[Pool], lending: LendingState | None = None
+) -> Executed:
     """Run an order's legs as ``Vault._execute`` does.
+
+    Parameters
+    ----------
+    lending
+        The vault's lending account, where it has one.
 
     Raises
     ------
     Refused
-        A leg pays less than its minimum, or its pool does not exist or cannot fill it.
+        A leg pays less than its minimum, its pool does not exist or cannot fill it, or the lending pool reverts.
     """
     held, after = list(holdings), list(pools)
     amounts_in, amounts_out, used = [], [], []
     for leg in order.legs:
+        if lending is not None and leg.venue == lending.venue:
+            asset, action = leg.token_in, LendingAction(leg.fee)
+            lending, change = act(lending, action, asset, leg.amount_in, held[asset])
+            if max(0, change) < leg.min_amount_out:
+                raise Refused("orders: amount out below minimum")
+            held[asset] += change
+            amounts_in.append(max(0, -change))
+            amounts_out.append(max(0, change))
+            used.append(-1)
+            continue
         index = find_pool(after, leg)
         amount_in, amount_out = min(leg.amount_in, held[leg.token_in]), 0
         if amount_in:
@@ -86,7 +108,7 @@ def execute(order: Order, holdings: Sequence[int], pools: Sequence[Pool]) -> Exe
         amounts_in.append(amount_in)
         amounts_out.append(amount_out)
         used.append(index)
-    return Executed(tuple(held), tuple(after), tuple(amounts_in), tuple(amounts_out), tuple(used))
+    return Executed(tuple(held), tuple(after), tuple(amounts_in), tuple(amounts_out), tuple(used), lending)
 
 
 def leg_costs(
@@ -109,6 +131,9 @@ def leg_costs(
     for position, leg in enumerate(order.legs):
         amount_in, amount_out = real.amounts_in[position], real.amounts_out[position]
         index = quiet.used[position]
+        if index < 0:
+            costs.append(LegCost(0.0, 0.0, 0.0, 0.0))
+            continue
         pool = pools[index]
         if quiet.amounts_in[position]:
             pools[index] = pool.swap(leg.token_in, quiet.amounts_in[position]).after

@@ -10,15 +10,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from offchain.allocate.judge import Portfolio, judge
+from offchain.allocate.judge import Book, Portfolio, judge
 from offchain.allocate.limits import FULL_BPS, ONE, settlement_state, values
 from offchain.backtest.errors import Refused
-from offchain.market.snapshot import BreakerState, Snapshot, VaultLimits, VaultState
+from offchain.backtest.lending import with_account
+from offchain.market.snapshot import BreakerState, LendingState, Snapshot, VaultLimits, VaultState
+from offchain.route.lending import LendingAccount
 
 BPS = 10**14
 DAY = 86_400
 LEVEL_UNIT = 10**7
 """What the buckets' levels are kept in, rounded up."""
+DUST = 1
+"""Base units that a lending protocol's own rounding may move a balance by."""
 NO_REASON, DRAWDOWN, GUARDIAN = 0, 1, 2
 
 
@@ -32,8 +36,8 @@ class Ledger:
         Base units, an asset each; asset 0 is the base asset.
     supply
         Share base units, without the virtual ones.
-    supplied, owed
-        Base units at a lending market, an asset each; empty without an account there.
+    lending
+        The account at a lending market, at the prices and with the interest of the moment; None without one.
     loss_level, turnover_level
         Fractions at 1e18 in the buckets at `levels_at`, Unix seconds.
     settled_at
@@ -54,8 +58,7 @@ class Ledger:
     turnover_level: int = 0
     levels_at: int = 0
     settled_at: int = 0
-    supplied: tuple[int, ...] = ()
-    owed: tuple[int, ...] = ()
+    lending: LendingState | None = None
 
     @classmethod
     def of(cls, snapshot: Snapshot) -> Ledger:
@@ -76,6 +79,7 @@ class Ledger:
             turnover_level=vault.turnover_level,
             levels_at=snapshot.block.timestamp,
             settled_at=vault.settled_at,
+            lending=snapshot.lending,
         )
 
     # Valuation.
@@ -91,16 +95,32 @@ class Ledger:
         return int(10 ** max(self.base_decimals, 12) // 10**12)
 
     @property
+    def portfolio(self) -> Portfolio:
+        """Wallet and account, as a settlement is judged by."""
+        if self.lending is None:
+            return Portfolio(self.holdings)
+        supplied, owed = [0] * len(self.holdings), [0] * len(self.holdings)
+        for one in self.lending.reserves:
+            supplied[one.asset], owed[one.asset] = one.supplied, one.owed
+        return Portfolio(self.holdings, tuple(supplied), tuple(owed), self.lending.health_factor)
+
+    @property
     def exposure(self) -> tuple[int, ...]:
         """Base units of the wallet and the lending account together, an asset each; negative for a net debt."""
-        if not self.supplied:
+        if self.lending is None:
             return self.holdings
-        parts = zip(self.holdings, self.supplied, self.owed, strict=True)
-        return tuple(held + supplied - owed for held, supplied, owed in parts)
+        portfolio = self.portfolio
+        return tuple(held - owed for held, owed in zip(portfolio.held, portfolio.owed, strict=True))
 
     def worth(self, prices: Sequence[int]) -> int:
         """USD at 18 decimals, each asset rounded down and each debt up."""
-        return sum(values(self.holdings, prices)) + self._account_worth(prices)
+        if self.lending is None:
+            return sum(values(self.holdings, prices))
+        return max(0, self.book(prices).net)
+
+    def book(self, prices: Sequence[int]) -> Book:
+        """What the vault reports to its mandate."""
+        return self.portfolio.book(prices, None if self.lending is None else self.lending.venue)
 
     def per_share(self, worth: int, base_price: int) -> int:
         """USD at 18 decimals per 10**18 share units, rounded down."""
@@ -214,23 +234,29 @@ class Ledger:
         amounts = tuple(held * kept // whole for held in self.holdings)
         holdings = tuple(held - amount for held, amount in zip(self.holdings, amounts, strict=True))
         ledger = replace(self, holdings=holdings, supply=self.supply - shares)
-        if not self.supplied:
+        if self.lending is None:
             return ledger, amounts
-        # Collateral rounds down and debt up: those who stay are no less healthy.
-        taken = tuple(one * kept // whole for one in self.supplied)
-        brought = tuple(min(one, -(-one * kept // whole)) for one in self.owed)
-        ledger = replace(
-            ledger,
-            supplied=tuple(one - part for one, part in zip(self.supplied, taken, strict=True)),
-            owed=tuple(one - part for one, part in zip(self.owed, brought, strict=True)),
-        )
-        parts = zip(amounts, taken, brought, strict=True)
-        return ledger, tuple(amount + plus - minus for amount, plus, minus in parts)
+        account, moved = LendingAccount.from_state(self.lending), list(amounts)
+        for one in self.lending.reserves:
+            # Each rounding is a base unit to the favour of those who stay, beyond the pool's own.
+            part = -(-one.owed * kept // whole)
+            brought = min(part + DUST, one.owed) if part else 0
+            taken = max(0, one.supplied * kept // whole - DUST)
+            account = account.repay(one.asset, brought).withdraw(one.asset, taken)
+            moved[one.asset] += taken - brought
+        return replace(ledger, lending=with_account(self.lending, account)), tuple(moved)
 
     # Settling.
 
-    def judged(self, snapshot: Snapshot, holdings: Sequence[int]) -> tuple[Ledger, int, int]:
+    def judged(
+        self, snapshot: Snapshot, holdings: Sequence[int], lending: LendingState | None = None
+    ) -> tuple[Ledger, int, int]:
         """Settle into other holdings on a snapshot of this vault; afterwards, with loss and turnover charged.
+
+        Parameters
+        ----------
+        lending
+            The account afterwards, where there is one.
 
         Raises
         ------
@@ -238,15 +264,15 @@ class Ledger:
             The first rule that the outcome breaks.
         """
         prices = [asset.price for asset in snapshot.assets]
-        before, after = (Portfolio(tuple(held)).book(prices) for held in (self.holdings, holdings))
-        verdict = judge(snapshot.vault, snapshot.block.timestamp, before, after, prices, self.limits)
+        moved = replace(self, holdings=tuple(holdings), lending=lending)
+        books = self.book(prices), moved.book(prices)
+        verdict = judge(snapshot.vault, snapshot.block.timestamp, *books, prices, self.limits)
         if verdict.refusals:
             raise Refused(verdict.refusals[0].rule)
         state = settlement_state(snapshot.vault)
         tripped = state is not self.breaker
         ledger = replace(
-            self,
-            holdings=tuple(holdings),
+            moved,
             nonce=self.nonce + 1,
             breaker=state,
             breaker_reason=DRAWDOWN if tripped else self.breaker_reason,
@@ -287,12 +313,6 @@ class Ledger:
 
     def _observed(self, per_share: int) -> Ledger:
         return replace(self, peak=per_share) if per_share > self.peak else self
-
-    def _account_worth(self, prices: Sequence[int]) -> int:
-        held = sum(values(self.supplied, prices)) if self.supplied else 0
-        return held - sum(
-            -(-owed * price // ONE) for owed, price in zip(self.owed, prices[: len(self.owed)], strict=True)
-        )
 
     def _total_assets(self, prices: Sequence[int]) -> int:
         return self.worth(prices) * ONE // prices[0]

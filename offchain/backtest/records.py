@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
@@ -32,7 +33,7 @@ class EventKind(StrEnum):
     REDEMPTION = "redemption"
     FLOW_REFUSED = "flow refused"
     LIQUIDATED = "liquidated"
-    RESTORED = "restored"
+    DELEVERAGED = "deleveraged"
     ORDER_REFUSED = "order refused"
     PLAN_REFUSED = "plan refused"
 
@@ -89,10 +90,14 @@ class Track:
         As the contract computes it, USD; of the last live prices where the oracle is dead.
     weights
         Shape (S, n): fractions of market value after the step.
+    leverage
+        Everything held over what is left after the debt, at the oracle's prices; 1 without debt.
+    health_factor
+        Of the lending account; infinite without debt.
     market, staking, fees, impact, sandwich, basis, carry, borrow, penalty, gas
         Parts of the step's change of value: gains positive in the first two and in carry, costs positive in the
-        others; borrow is interest owed, penalty what liquidators took. Gas is paid by the keeper; `net_returns`
-        charges it to the vault.
+        others; borrow is interest owed, penalty what liquidators and who deleveraged took. Gas is paid by the
+        keeper; `net_returns` charges it to the vault.
     deposits, withdrawals
         What came in and went out.
     """
@@ -109,6 +114,8 @@ class Track:
     turnover_level: FloatArray
     turnover: FloatArray
     base_fee_gwei: FloatArray
+    leverage: FloatArray
+    health_factor: FloatArray
     market: FloatArray
     staking: FloatArray
     fees: FloatArray
@@ -180,6 +187,8 @@ class Row:
     turnover_level: float = 0.0
     turnover: float = 0.0
     base_fee_gwei: float = 0.0
+    leverage: float = 1.0
+    health_factor: float = math.inf
     market: float = 0.0
     staking: float = 0.0
     fees: float = 0.0

@@ -21,7 +21,7 @@ from offchain.backtest.performance import sharpe_of
 from offchain.backtest.records import BacktestRun, Event, EventKind, SettlementRecord, Track
 from offchain.mandate import Mandate
 
-FORMAT = 1
+FORMAT = 2
 _DECIDING = ("mandate", "risk", "market", "forecast", "route", "allocate", "settle", "backtest")
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from offchain.backtest.errors import Refused
-from offchain.backtest.execution import Executed, execute, find_pool
+from offchain.backtest.execution import Executed, find_pool
 from offchain.route.errors import RouteError
 from offchain.route.pool import Pool
 from offchain.settle.order import Leg, Order
@@ -37,7 +37,8 @@ class Sandwich:
 
 def sandwich(
     order: Order,
-    holdings: Sequence[int],
+    quiet: Executed,
+    attempted: Callable[[Sequence[Pool]], Executed],
     pools: Sequence[Pool],
     unit_prices: Sequence[float],
     gas_usd: float,
@@ -50,6 +51,10 @@ def sandwich(
 
     Parameters
     ----------
+    quiet
+        What the order does when nobody attacks.
+    attempted
+        What it does on other pools; raises `Refused`.
     unit_prices
         Shape (n,): USD per base unit.
     gas_usd
@@ -57,7 +62,8 @@ def sandwich(
     accepts
         Whether the vault would accept an execution.
     """
-    trades = [leg for leg in order.legs if min(leg.amount_in, holdings[leg.token_in])]
+    filled = zip(order.legs, quiet.amounts_in, quiet.used, strict=True)
+    trades = [leg for leg, amount, used in filled if amount and used >= 0]
     if not trades:
         return None
     victim = max(trades, key=lambda leg: leg.amount_in * unit_prices[leg.token_in])
@@ -69,7 +75,7 @@ def sandwich(
         try:
             front = pools[index].swap(victim.token_in, spent)
             moved = [*pools[:index], front.after, *pools[index + 1 :]]
-            executed = execute(order, holdings, moved)
+            executed = attempted(moved)
             back = executed.pools[index].swap(victim.token_out, front.amount_out)
         except (Refused, RouteError):
             return None
@@ -77,8 +83,7 @@ def sandwich(
             return None
         gained = (back.amount_out - front.amount_in) * unit_prices[victim.token_in]
         after = (*executed.pools[:index], back.after, *executed.pools[index + 1 :])
-        left = Executed(executed.holdings, after, executed.amounts_in, executed.amounts_out, executed.used)
-        return Sandwich(left, gained - GAS_OF_BOTH * gas_usd)
+        return Sandwich(replace(executed, pools=after), gained - GAS_OF_BOTH * gas_usd)
 
     best = _best(attempt, _most(attempt, victim))
     return best if best is not None and best.profit_usd > 0 else None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from offchain.backtest.loan import LoanTerms
+from offchain.backtest.lending import CURVES, LendingRates
 
 
 class FlowKind(StrEnum):
@@ -148,8 +148,12 @@ class BacktestSettings:
         A price that stops is carried that long; then it counts as zero until it comes back.
     carries
         What accrues between steps.
-    loan
-        A lending account carried beside the wallet.
+    rates
+        Interest at the lending market of a mandate that has one.
+    deleveraged
+        Whether somebody calls ``deleverage`` where the mandate allows it.
+    keeper_stops
+        Unix seconds from which the keeper decides nothing and gives no sign of life; None for never.
     """
 
     deposit_usd: float = 1_000_000.0
@@ -160,4 +164,6 @@ class BacktestSettings:
     priority_fee_gwei: float = 1.0
     write_off_days: float = 7.0
     carries: tuple[Carry, ...] = ()
-    loan: LoanTerms | None = None
+    rates: LendingRates = CURVES
+    deleveraged: bool = True
+    keeper_stops: int | None = None

@@ -9,6 +9,7 @@ by the vault's own integer rules. Nothing later than the step enters it.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -16,13 +17,13 @@ from dataclasses import replace
 from eth_utils.crypto import keccak
 
 from offchain.allocate import Plan
-from offchain.backtest import loan
+from offchain.backtest import lending
 from offchain.backtest.books import Books
 from offchain.backtest.errors import MarketPathError, Refused
 from offchain.backtest.feeds import Oracle, Reading
 from offchain.backtest.ledger import Ledger
+from offchain.backtest.lending import lending_market
 from offchain.backtest.liquidity import Liquidity
-from offchain.backtest.loan import LoanTerms
 from offchain.backtest.path import GWEI, MarketPath
 from offchain.backtest.records import BacktestRun, Event, EventKind, Row, SettlementRecord, Track
 from offchain.backtest.settings import BacktestSettings, CapitalFlow, FlowKind, Moment
@@ -32,15 +33,17 @@ from offchain.forecast import make_forecast
 from offchain.keeper.pipeline import deliberate
 from offchain.mandate import Mandate
 from offchain.market.history import PriceHistory
-from offchain.market.snapshot import AssetState, Block, BreakerState, Snapshot
+from offchain.market.snapshot import NO_DEBT, AssetState, Block, BreakerState, LendingState, Snapshot
+from offchain.route.gas import LENDING_GAS
+from offchain.route.leg import LendingAction
 from offchain.route.pool import pools_from_states
 from offchain.settle.compile import compile_order
 from offchain.settle.order import Order
 
 BLOCK_SECONDS = 12
 DAY = 86_400
-SETTLE_GAS, LEG_GAS, TRIP_GAS, RESTORE_GAS = 250_000, 63_000, 160_000, 700_000
-"""Units of gas, from receipts of settlements of five assets; restoring withdraws, swaps and repays."""
+SETTLE_GAS, LEG_GAS, TRIP_GAS = 250_000, 63_000, 160_000
+"""Units of gas, from receipts of settlements of five assets."""
 ONE = 10**18
 WETH = "0xc02aaa39b223fe8d0a0e5c4f27ead9083c756cc2"
 
@@ -77,7 +80,8 @@ class Simulator:
             raise MarketPathError(f"a path of {', '.join(path.symbols)} for a mandate of {', '.join(mandate.symbols)}")
         self.mandate, self.path, self.settings = mandate, path, settings
         self.oracle = oracle or Oracle(mandate, path)
-        self.ledger = _empty_vault(mandate)
+        self._lending = lending_market(mandate, settings.rates)
+        self.ledger = _empty_vault(mandate, None if self._lending is None else self._lending.account)
         self._liquidity, self._observe = liquidity, observe
         self._assets = mandate.ordered_assets
         self._prices_ether = any(asset.symbol == "WETH" or asset.address.lower() == WETH for asset in self._assets)
@@ -87,6 +91,7 @@ class Simulator:
         self._books = Books(self._units)
         self._flows = sorted(settings.flows, key=lambda flow: flow.time)
         self._marks = [0.0] * len(self._assets)
+        self._nothing = (0,) * len(self._assets)
         self._seen: list[int | None] = [None] * len(self._assets)
         self._scheduled: tuple[BreakerState, int, int] | None = None
         self._last_tick: int | None = None
@@ -121,8 +126,6 @@ class Simulator:
         self._books.row.timestamps = now
         self._move_capital(CapitalFlow(now, FlowKind.DEPOSIT, usd=self.settings.deposit_usd), now)
         self._flows = [flow for flow in self._flows if flow.time > now]
-        if self.settings.loan is not None:
-            self._borrow(self.settings.loan)
         self._close(row)
         self._decide(row)
 
@@ -132,13 +135,11 @@ class Simulator:
         self._books.row.timestamps = now
         self._accrue(row)
         self._move_market(row)
-        if self.settings.loan is not None:
-            self._service(self.settings.loan, row)
+        self._service(row)
         self._guard(row)
         while self._flows and self._flows[0].time <= now:
             self._move_capital(self._flows.pop(0), now)
-        interval = self.mandate.execution.interval_minutes * 60
-        if self._last_tick is None or now // interval > self._last_tick // interval:
+        if self._is_due(now):
             self._decide(row)
         self._close(row)
 
@@ -164,6 +165,8 @@ class Simulator:
         reading = self.oracle.reading(row)
         if reading.live or not self._prices:
             self._prices = reading.prices
+            if self.ledger.lending is not None:
+                self.ledger = replace(self.ledger, lending=lending.repriced(self.ledger.lending, self._prices))
         if reading.live is not self._was_live:
             kind = EventKind.ORACLE_LIVE if reading.live else EventKind.ORACLE_DEAD
             self._tell(now, kind, self._dead(reading))
@@ -194,41 +197,51 @@ class Simulator:
             held = tuple(held + change for held, change in zip(holdings, changes, strict=True))
             self.ledger = replace(self.ledger, holdings=held)
             self._books.accrue(changes)
-        if self.settings.loan is not None:
-            self._owe(self.settings.loan, now.time - then.time)
+        if self.ledger.lending is not None:
+            self._owe(now.time - then.time)
+
+    def _owe(self, seconds: int) -> None:
+        """Interest earned is carry, interest due the price of the loan."""
+        assert self.ledger.lending is not None
+        before = self.ledger.portfolio
+        self.ledger = replace(self.ledger, lending=lending.accrued(self.ledger.lending, seconds))
+        after = self.ledger.portfolio
+        self._books.accrue(_changes(before.supplied, after.supplied))
+        self._books.owe(_changes(after.owed, before.owed))
 
     # The lending account.
 
-    def _borrow(self, terms: LoanTerms) -> None:
-        """Open the account from the first deposit."""
-        before = self.ledger.exposure
-        self.ledger, _ = loan.opened(self.ledger, terms, self._books.unit_prices)
-        self._books.swap(_changes(before, self.ledger.exposure))
-
-    def _owe(self, terms: LoanTerms, seconds: int) -> None:
-        self.ledger, earned, due = loan.accrued(self.ledger, terms, seconds)
-        self._books.accrue(_only(terms.collateral, earned, len(self._assets)))
-        self._books.owe(_only(terms.debt, -due, len(self._assets)))
-
-    def _service(self, terms: LoanTerms, row: int) -> None:
-        """Liquidators come before anybody can restore the account; both go by the oracle's prices."""
-        now, before = self._times[row], self.ledger.exposure
-        if not self._was_live:
+    def _service(self, row: int) -> None:
+        """Liquidators are faster than anybody who would deleverage; both go by the oracle's prices."""
+        state, market = self.ledger.lending, self._lending
+        if state is None or market is None or not self._was_live:
             return
-        usd = [price / 10 ** (36 - asset.decimals) for price, asset in zip(self._prices, self._assets, strict=True)]
-        seized = loan.liquidated(self.ledger, terms, usd, self._units)
+        now, before = self._times[row], self.ledger.exposure
+        seized = lending.liquidated(state, market)
         if seized is not None:
-            self.ledger, result = seized
+            state, result = seized
+            self.ledger = replace(self.ledger, lending=state)
             self._books.seize(_changes(before, self.ledger.exposure))
             lost = f"{len(result.calls)} calls took ${result.penalty:,.0f}"
             self._tell(now, EventKind.LIQUIDATED, lost + f", ${result.bad_debt:,.0f} of debt is left uncovered")
+        if self.settings.deleveraged:
+            self._deleverage(state, row)
+
+    def _deleverage(self, state: LendingState, row: int) -> None:
+        """Somebody repays debt for collateral where the mandate allows it."""
+        ledger, before = self.ledger, self.ledger.exposure
+        halted = ledger.breaker is BreakerState.HALTED
+        done = lending.deleveraged(state, ledger.holdings, self._prices, ledger.limits, halted)
+        if done is None:
             return
-        sold = loan.restored(self.ledger, terms, usd, self._units)
-        if sold is not None:
-            self.ledger, cost = sold
-            self._books.swap(_changes(before, self.ledger.exposure))
-            self._tell(now, EventKind.RESTORED, f"health factor back to {terms.restore_to:g}, swaps cost ${cost:,.0f}")
-            self._books.row.gas += self._gas_usd(row, RESTORE_GAS)
+        holdings = list(ledger.holdings)
+        holdings[done.debt] -= done.from_wallet
+        self.ledger = replace(ledger, holdings=tuple(holdings), lending=done.state)
+        self._books.seize(_changes(before, self.ledger.exposure))
+        healths = (one.health_factor / ONE for one in (state, done.state))
+        text = "health factor {:.3f} -> {:.3f}".format(*healths)
+        usd = self._books.worth_of(done.debt, done.taken)
+        self._tell(self._times[row], EventKind.DELEVERAGED, f"{text}, ${usd:,.0f} repaid for collateral")
 
     # The breaker.
 
@@ -294,6 +307,20 @@ class Simulator:
 
     # The keeper.
 
+    def _is_due(self, now: int) -> bool:
+        """Whether an interval has begun, or the health factor slipped below what a plan lets be."""
+        if self.settings.keeper_stops is not None and now >= self.settings.keeper_stops:
+            return False
+        interval = self.mandate.execution.interval_minutes * 60
+        return self._last_tick is None or now // interval > self._last_tick // interval or self._has_slipped
+
+    @property
+    def _has_slipped(self) -> bool:
+        state, venue = self.ledger.lending, self.mandate.lending
+        if state is None or venue is None:
+            return False
+        return state.health_factor < int(self.mandate.repair_health(venue.target_health_factor) * ONE)
+
     def _decide(self, row: int) -> None:
         now = self._times[row]
         self._last_tick = now
@@ -328,11 +355,15 @@ class Simulator:
             self._books.unit_prices,
             attack_gas_usd=gas_usd if self.settings.attacked else None,
         )
-        value = self._books.worth(self.ledger.holdings)
+        before = self.ledger.exposure
+        value = self._books.worth(before)
         self.ledger = traded.ledger
         self._liquidity.settle(traded.pools)
-        self._books.trade(order.legs, traded.amounts_in, traded.amounts_out, traded.costs)
-        gas = gas_usd * (SETTLE_GAS + LEG_GAS * len(order.legs))
+        swapped = self._books.trade(order.legs, traded.amounts_in, traded.amounts_out, traded.costs)
+        if self.ledger.lending is not None:
+            # The pool's rounding of what was moved there and back.
+            self._books.owe(_changes(swapped, _changes(before, self.ledger.exposure)))
+        gas = gas_usd * _settlement_gas(order)
         self._books.row.gas += gas
         self._books.row.turnover += traded.turnover / ONE
         self._decisions[str(plan.reason)] += 1
@@ -351,15 +382,17 @@ class Simulator:
         """What the keeper would read in the block at a row's time."""
         now, reading, ledger = self._times[row], self.oracle.reading(row), self.ledger
         number = now // BLOCK_SECONDS
+        portfolio = ledger.portfolio
+        there = portfolio.supplied or self._nothing, portfolio.owed or self._nothing
         assets = tuple(
-            AssetState(asset.symbol, asset.address, asset.decimals, held, price, updated)
-            for asset, held, price, updated in zip(
-                self._assets, ledger.holdings, self._prices, reading.updated_at, strict=True
+            AssetState(asset.symbol, asset.address, asset.decimals, *amounts)
+            for asset, *amounts in zip(
+                self._assets, ledger.holdings, self._prices, reading.updated_at, *there, strict=True
             )
         )
         block = Block(number, f"0x{number:064x}", f"0x{number - 1:064x}", now, int(self.path.base_fees[row]))
         vault = ledger.vault_state(self._prices, now)
-        return Snapshot(self.mandate.chain_id, block, vault, assets, self._liquidity.states())
+        return Snapshot(self.mandate.chain_id, block, vault, assets, self._liquidity.states(), ledger.lending)
 
     # Writing down.
 
@@ -370,6 +403,10 @@ class Simulator:
         book.oracle_value_per_share = ledger.value_per_share(self._prices) / ONE
         book.peak, book.supply = ledger.peak / ONE, ledger.supply / ONE
         book.breaker = int(ledger.breaker)
+        if ledger.lending is not None:
+            shown = ledger.book(self._prices)
+            book.leverage = shown.gross / shown.net if shown.net > 0 else math.inf
+            book.health_factor = shown.health / ONE if shown.health != NO_DEBT else math.inf
         book.loss_level, book.turnover_level = (level / ONE for level in ledger.levels(now))
         closed = self._books.close(ledger.exposure)
         closed.value_per_share = (closed.value + ledger.virtual_assets * self._marks[0] / unit) / (
@@ -401,8 +438,9 @@ def _changes(before: Sequence[int], after: Sequence[int]) -> list[int]:
     return [new - old for old, new in zip(before, after, strict=True)]
 
 
-def _only(asset: int, change: int, count: int) -> list[int]:
-    return [change if index == asset else 0 for index in range(count)]
+def _settlement_gas(order: Order) -> int:
+    lending_gas = sum(LENDING_GAS[LendingAction(leg.fee)] for leg in order.legs if leg.token_in == leg.token_out)
+    return SETTLE_GAS + lending_gas + LEG_GAS * sum(leg.token_in != leg.token_out for leg in order.legs)
 
 
 def _settlement(now: int, plan: Plan, traded: Traded, value: float, gas: float) -> SettlementRecord:
@@ -424,7 +462,7 @@ def _settlement(now: int, plan: Plan, traded: Traded, value: float, gas: float) 
     )
 
 
-def _empty_vault(mandate: Mandate) -> Ledger:
+def _empty_vault(mandate: Mandate, account: LendingState | None) -> Ledger:
     limits = mandate.vault_limits
     return Ledger(
         address="0x" + keccak(f"plimsoll backtest vault {mandate.name}".encode())[-20:].hex(),
@@ -432,4 +470,5 @@ def _empty_vault(mandate: Mandate) -> Ledger:
         mandate_hash="0x" + keccak(repr(limits.as_struct()).encode()).hex(),
         base_decimals=mandate.base.decimals,
         holdings=(0,) * len(mandate.assets),
+        lending=account,
     )

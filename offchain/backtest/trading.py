@@ -73,7 +73,7 @@ def settle(
         raise Refused("orders: wrong nonce")
 
     def judge(executed: Executed) -> tuple[Ledger, int, int]:
-        after, lost, turned = ledger.judged(snapshot, executed.holdings)
+        after, lost, turned = ledger.judged(snapshot, executed.holdings, executed.lending)
         prices = [asset.price for asset in snapshot.assets]
         if after.value_per_share(prices) < order.min_value_per_share:
             raise Refused("limits: value per share")
@@ -86,10 +86,13 @@ def settle(
             return False
         return True
 
-    quiet = real = execute(order, ledger.holdings, pools)
+    def attempted(moved: Sequence[Pool]) -> Executed:
+        return execute(order, ledger.holdings, moved, ledger.lending)
+
+    quiet = real = attempted(pools)
     judged = judge(quiet)
     if attack_gas_usd is not None:
-        attack = sandwich(order, ledger.holdings, pools, unit_prices, attack_gas_usd, accepts)
+        attack = sandwich(order, quiet, attempted, pools, unit_prices, attack_gas_usd, accepts)
         if attack is not None:
             real = attack.executed
             judged = judge(real)

@@ -65,7 +65,7 @@ def _pools_of(mandate: Mandate, index: int, ether: int, symbol: str, depth: floa
         if ether and index != ether:
             found += _pair(mandate, index, ether, depth, ((3_000, 1.0), (500, 0.6)), 0.0)
         return found
-    if symbol in _DOLLARS or (symbol in _STAKED and ether):
+    if symbol in _DOLLARS or (symbol in _STAKED and (ether or mandate.base.symbol.upper() in _ETHER)):
         return _pair(mandate, index, 0 if symbol in _DOLLARS else ether, depth, ((100, 1.0),), 0.0, correlated=True)
     if not ether:
         return _pair(mandate, index, 0, depth, ((3_000, 1.0),), 0.4)

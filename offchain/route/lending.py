@@ -166,6 +166,10 @@ class LendingAccount:
     def _value(reserve: ReserveState, amount: int) -> int:
         return amount * reserve.price // _unit(reserve)
 
+    def threshold(self, asset: int) -> int:
+        """Liquidation threshold of an asset in the account's mode, basis points."""
+        return self._terms(self.reserves[asset])
+
     def _terms(self, reserve: ReserveState) -> int:
         in_mode = self.e_mode != 0 and self.e_mode == self.wanted_e_mode
         return reserve.e_mode_liquidation_threshold if in_mode else reserve.liquidation_threshold
