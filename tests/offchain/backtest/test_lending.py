@@ -110,9 +110,10 @@ def test_with_nobody_about_it_is_liquidated_though_anybody_might_have_saved_it(s
 def test_the_price_of_the_loan_is_the_rate_on_what_is_owed(staking: Mandate) -> None:
     run = sail(staking, crash(depth=0.0, after=24 * 4), rates=LendingRates(borrow=0.02))
     track = run.track
-    owed = track.value * (track.leverage - 1)
-    expected = sum(float(owed[row]) * (debt_growth(0.02, 2 * HOUR) - 1) for row in range(len(track) - 1))
-    assert float(track.borrow.sum()) == pytest.approx(expected, rel=5e-3)
+    # The first row is the deposit alone: what was decided in it shows a row later.
+    owed = (track.value * (track.leverage - 1))[1:-1]
+    expected = float(owed.sum()) * (debt_growth(0.02, 2 * HOUR) - 1)
+    assert float(track.borrow[2:].sum()) == pytest.approx(expected, rel=5e-3)
     assert float(track.staking.sum()) > float(track.borrow.sum())
     assert unexplained(track) < 1e-9
 
