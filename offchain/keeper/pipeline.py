@@ -37,7 +37,8 @@ def deliberate(snapshot: Snapshot, history: PriceHistory, mandate: Mandate, ethe
     from offchain.allocate import make_plan
     from offchain.forecast import make_forecast
 
-    return make_plan(snapshot, make_forecast(snapshot, history, mandate), mandate, ether_usd)
+    with _one_thread():
+        return make_plan(snapshot, make_forecast(snapshot, history, mandate), mandate, ether_usd)
 
 
 def _one_thread() -> AbstractContextManager[object]:

@@ -74,7 +74,7 @@ class Demand:
 
     def change_at(self, prices: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Best change at dual prices, shape (n,), and how fast it falls as its price rises; for tokens not free."""
-        soft, loose, turn = self._pieces()
+        soft, loose, turn = self.pieces()
         gap = self.marginal - prices
         beyond = np.abs(gap) > turn
         change = self.wanted + np.where(beyond, np.sign(gap) * (turn * soft + (np.abs(gap) - turn) * loose), gap * soft)
@@ -82,7 +82,7 @@ class Demand:
 
     def conjugate(self, prices: FloatArray) -> FloatArray:
         """Shape (n,): max over y of its worth less ``prices * y``; for a free token at its own price."""
-        soft, loose, turn = self._pieces()
+        soft, loose, turn = self.pieces()
         gap = np.abs(self.marginal - prices)
         near, far = np.minimum(gap, turn), np.maximum(gap - turn, 0)
         conjugate: FloatArray = near**2 * soft / 2 + far * turn * soft + far**2 * loose / 2 - prices * self.wanted
@@ -90,7 +90,7 @@ class Demand:
 
     def worth(self, change: FloatArray) -> FloatArray:
         """Shape (n,): worth of a change; minus infinity for an exact wish that it misses."""
-        soft, loose, turn = self._pieces()
+        soft, loose, turn = self.pieces()
         miss = change - self.wanted
         size = np.abs(miss)
         near, far = np.minimum(size, turn * soft), np.maximum(size - turn * soft, 0)
@@ -102,8 +102,8 @@ class Demand:
         cost[self.exact & (size > 1e-9)] = np.inf
         return self.marginal * miss - cost
 
-    def _pieces(self) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Softness near the wish and far from it, and the price gap between the two."""
+    def pieces(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Softness near the wish and far from it, and the price gap between the two; shapes (n,)."""
         bends = (self.stiffness > 0) & ~self.exact
         soft = np.where(bends, 1 / np.where(bends, self.stiffness, 1), 0.0)
         loose = np.where(bends, np.maximum(soft, _IMPATIENT_SOFTNESS), 0.0)

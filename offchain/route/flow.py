@@ -13,8 +13,9 @@ decouples the pools: at prices nu pool k answers with its best trade, worth arb_
     minimise over nu   G(nu) = sum_k arb_k(nu) + sum_i max_y (worth_i(y) - nu_i y) .
 
 G bounds the maximum from above at every nu. In log prices the pools' second derivative is a
-graph Laplacian with one weight a pool, so a damped Newton step costs one n x n solve. Any
-number of hops, splits and standing arbitrage between pools come out of the same equations.
+graph Laplacian with one weight a pool, so a damped Newton step costs one n x n solve, in
+compiled code (`offchain.route.kernels.search`). Any number of hops, splits and standing
+arbitrage between pools come out of the same equations.
 """
 
 from __future__ import annotations
@@ -33,10 +34,7 @@ TOLERANCE = 1e-11
 """Largest unmet net change, as a fraction of value."""
 _ACCEPTED = 1e-8
 _ROUNDS = 60
-_LONGEST_STEP = 0.2  # in log price
 _FARTHEST = 3.0  # log price from the asker's own: nobody means a price twenty times off
-_IDLE_WEIGHT = 1e-6
-_RIDGES, _CUTS = 60, 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +68,6 @@ class Flow:
         return traded
 
 
-@dataclass(slots=True)
-class _Point:
-    prices: FloatArray
-    trades: FloatArray
-    curvature: FloatArray
-    change: FloatArray
-    excess: FloatArray
-    softness: FloatArray
-
-
 def solve_flow(pools: Sequence[Pool], demand: Demand, start: FloatArray | None = None) -> Flow:
     """Find the best flow. Deterministic; leaves the pools as they are.
 
@@ -98,115 +86,61 @@ def solve_flow(pools: Sequence[Pool], demand: Demand, start: FloatArray | None =
     RouteNotFoundError
         The pools cannot meet a stiff wish; names the token that is furthest off.
     """
-    return _Search(pools, demand).solve(demand.marginal if start is None else start)
+    return FlowSearch(pools, demand).solve(start)
 
 
-class _Search:
+class FlowSearch:
+    """One demand and one table of pools, asked for the best flow through all of them or some."""
+
     def __init__(self, pools: Sequence[Pool], demand: Demand) -> None:
-        self.pools = pools
-        self.demand = demand
+        from offchain.route.kernels import build_table
+
+        self._demand = demand
+        self._ends = np.array([(pool.token0, pool.token1) for pool in pools], dtype=np.intp).reshape(-1, 2)
+        self._table = build_table([pool.curve() for pool in pools], [pool.tokens for pool in pools], demand.unit_values)
+
+    def solve(self, start: FloatArray | None = None, kept: NDArray[np.bool_] | None = None) -> Flow:
+        """As `solve_flow`, through the pools that are `kept`, shape (m,), by default all."""
+        from offchain.route.kernels import NO_COSTS, respond_each, select
+        from offchain.route.kernels.search import Wishes, search
+
+        demand, table, ends = self._demand, self._table, self._ends
+        if kept is not None:
+            table, ends = select(table, kept), ends[kept]
         count = len(demand.wanted)
-        self.ends = np.array([(pool.token0, pool.token1) for pool in pools], dtype=np.intp).reshape(-1, 2)
         traded = np.zeros(count, dtype=bool)
-        traded[self.ends.ravel()] = True
+        traded[ends.ravel()] = True
         stranded = ~traded & demand.exact & (demand.wanted != 0)
         if stranded.any():
             raise RouteNotFoundError(int(np.argmax(stranded)), "no pool trades it; list one or leave it alone")
-        self.variable = traded & ~demand.free
+        variable = traded & ~demand.free
+        home = np.log(demand.marginal)
+        logs = home.copy() if start is None else np.where(variable, np.log(start), home)
+        wishes = Wishes(demand.wanted, demand.marginal, *demand.pieces(), ~variable, np.full(count, -np.inf))
+        miss = search(table, wishes, NO_COSTS, 0.0, logs, TOLERANCE, _ROUNDS, np.zeros(2, np.int64))
 
-    def solve(self, start: FloatArray) -> Flow:
-        logs = np.log(np.where(self.variable, start, self.demand.marginal))
-        point = self._evaluate(logs)
-        best = self._residual(point)
-        for _ in range(_ROUNDS):
-            if best <= TOLERANCE:
-                break
-            step = self._newton(point)
-            logs, point = self._search_line(logs, point, step)
-            best = self._residual(point)
-            if np.max(np.abs(logs - np.log(self.demand.marginal))) > _FARTHEST:
-                break
-        if best > _ACCEPTED:
-            worst = int(np.argmax(np.where(self.variable, np.abs(point.excess), 0)))
-            raise RouteNotFoundError(
-                worst, f"the pools miss the wanted change by {best:.1e} of the portfolio's value; trade less"
-            )
-        return self._flow(point)
-
-    def _evaluate(self, logs: FloatArray) -> _Point:
+        pools = len(self._ends)
+        trades, surplus, weights = np.zeros(2 * pools), np.zeros(pools), np.zeros(pools)
+        respond_each(table, logs, trades, surplus, weights)
         prices = np.exp(logs)
-        per_unit = (prices * self.demand.unit_values).tolist()
-        trades = np.zeros((len(self.pools), 2))
-        curvature = np.zeros(len(self.pools))
-        for index, pool in enumerate(self.pools):
-            response = pool.respond(per_unit[pool.token0], per_unit[pool.token1])
-            trades[index] = response.amount0, response.amount1
-            curvature[index] = response.curvature
-        change = np.zeros(len(prices))
-        np.add.at(change, self.ends, trades * self.demand.unit_values[self.ends])
-        wish, softness = self.demand.change_at(prices)
-        excess = np.where(self.variable, change - wish, 0.0)
-        return _Point(prices, trades, curvature, change, excess, softness)
-
-    def _residual(self, point: _Point) -> float:
-        return float(np.max(np.abs(point.excess), initial=0.0))
-
-    def _newton(self, point: _Point) -> FloatArray:
-        weights = np.where(point.trades[:, 0] != 0, point.curvature, point.curvature * _IDLE_WEIGHT)
-        count = len(point.prices)
-        hessian = np.zeros((count, count))
-        first, second = self.ends[:, 0], self.ends[:, 1]
-        np.add.at(hessian, (first, first), weights)
-        np.add.at(hessian, (second, second), weights)
-        np.add.at(hessian, (first, second), -weights)
-        np.add.at(hessian, (second, first), -weights)
-        hessian[np.diag_indices(count)] += point.prices**2 * point.softness
-        free = np.flatnonzero(self.variable)
-        matrix, target = hessian[np.ix_(free, free)], -(point.prices * point.excess)[free]
-        # Prices that move together are nearly free to do so: hold back that direction, not the others.
-        ridge = 1e-9 * float(np.max(point.curvature, initial=0.0)) + 1e-12
-        part = np.zeros(len(free))
-        for _ in range(_RIDGES):
-            part = np.linalg.solve(matrix + ridge * np.eye(len(free)), target)
-            if np.max(np.abs(part), initial=0.0) <= _LONGEST_STEP:
-                break
-            ridge *= 10
-        step = np.zeros(count)
-        step[free] = part
-        return step
-
-    def _search_line(self, logs: FloatArray, start: _Point, step: FloatArray) -> tuple[FloatArray, _Point]:
-        """Go the whole step, or back to where the slope along it is no longer steep upwards."""
-
-        def slope(point: _Point) -> float:
-            return float(np.dot(point.prices * point.excess, step))
-
-        low, low_slope = 0.0, slope(start)
-        enough = -0.5 * low_slope
-        length = 1.0
-        point = self._evaluate(logs + step)
-        here = slope(point)
-        high, high_slope = length, here
-        for _ in range(_CUTS):
-            if not (here > enough or (here < -enough and length < 1.0)):
-                break
-            if here > 0:
-                high, high_slope = length, here
-            else:
-                low, low_slope = length, here
-            if high - low < 1e-12:
-                break
-            fraction = low_slope / (low_slope - high_slope)
-            length = low + (high - low) * min(max(fraction, 0.1), 0.9)
-            point = self._evaluate(logs + length * step)
-            here = slope(point)
-        return logs + length * step, point
-
-    def _flow(self, point: _Point) -> Flow:
-        demand, prices = self.demand, point.prices
-        worth = point.trades * demand.unit_values[self.ends] * prices[self.ends]
-        surplus = np.maximum(worth.sum(axis=1), 0.0)
+        values = trades.reshape(-1, 2)
+        change = np.zeros(count)
+        np.add.at(change, self._ends, values)
+        self._check(variable, float(miss), change, prices)
         # A token that no pool trades stays as it is: no price can change what missing the wish costs.
-        stays = ~self.variable & ~demand.free
-        parts = np.where(stays, demand.worth(np.zeros_like(prices)), demand.conjugate(prices))
-        return Flow(prices, point.change, point.trades, surplus, float(surplus.sum() + parts.sum()))
+        stays = ~variable & ~demand.free
+        parts = np.where(stays, demand.worth(np.zeros(count)), demand.conjugate(prices))
+        amounts = values / demand.unit_values[self._ends]
+        return Flow(prices, change, amounts, surplus, float(surplus.sum() + parts.sum()))
+
+    def _check(self, variable: NDArray[np.bool_], miss: float, change: FloatArray, prices: FloatArray) -> None:
+        """Raise where the wish is not met, or only at prices that nobody means."""
+        demand = self._demand
+        far = np.abs(np.log(prices / demand.marginal))
+        if miss > _ACCEPTED:
+            short = np.where(variable, np.abs(change - demand.change_at(prices)[0]), 0.0)
+            why = f"the pools miss the wanted change by {miss:.1e} of the portfolio's value"
+            raise RouteNotFoundError(int(np.argmax(short)), f"{why}; trade less")
+        if far.max(initial=0.0) > _FARTHEST:
+            worst = int(np.argmax(far))
+            raise RouteNotFoundError(worst, f"it would go for {prices[worst]:.1e} times its price; trade less")

@@ -7,13 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from offchain.route.demand import Demand, FloatArray
 from offchain.route.errors import InvalidAmountError, RouteNotFoundError
-from offchain.route.flow import Flow, solve_flow
+from offchain.route.flow import Flow, FlowSearch
 from offchain.route.gas import GasPrice
 from offchain.route.leg import PlannedLeg
 from offchain.route.pool import Pool
+
+BoolArray = NDArray[np.bool_]
 
 MAX_LEGS = 16
 STIFFNESS = 100.0
@@ -139,12 +142,9 @@ def best_route(pools: Sequence[Pool], trade: Trade, gas: GasPrice, max_legs: int
     demand = trade.demand()
     value_usd = trade.value / 10**18
     costs = np.array([gas.of_leg(pool.venue) for pool in pools]) / value_usd
-    kept, flow = _prune(pools, demand, costs, max_legs)
-    legs, holdings, after = _execute([pools[index] for index in kept], flow, trade, demand)
-    states = list(pools)
-    for index, state in zip(kept, after, strict=True):
-        states[index] = state
-    return Route(legs, holdings, gas.of_settlement(legs), flow.prices, tuple(states))
+    flow = _prune(pools, demand, costs, max_legs)
+    legs, holdings, after = _execute(pools, flow, trade, demand)
+    return Route(legs, holdings, gas.of_settlement(legs), flow.prices, tuple(after))
 
 
 def execute(
@@ -180,44 +180,44 @@ def execute(
     return tuple(filled), tuple(held), tuple(states[pool.address] for pool in pools)
 
 
-def _prune(pools: Sequence[Pool], demand: Demand, costs: FloatArray, max_legs: int) -> tuple[list[int], Flow]:
+def _prune(pools: Sequence[Pool], demand: Demand, costs: FloatArray, max_legs: int) -> Flow:
     """Backward elimination of legs that do not pay for their gas.
 
     Without pool k the objective falls by at least its surplus at the dual prices, so only
     legs whose surplus is below their gas are candidates.
     """
-    kept = list(range(len(pools)))
-    flow = solve_flow(pools, demand)
+    search = FlowSearch(pools, demand)
+    kept, flow = np.ones(len(pools), np.bool_), search.solve()
     moved = np.abs(flow.trades[:, 0]) * np.array([demand.unit_values[pool.token0] for pool in pools])
-    trickles = {index for index in kept if flow.used[index] and moved[index] < _TRICKLE * costs[index]}
-    if trickles:
-        kept, flow = _without(pools, demand, costs, kept, flow, trickles)
-    tried: set[int] = set()
+    trickles = flow.used & (moved < _TRICKLE * costs)
+    if trickles.any():
+        kept, flow = _without(search, costs, kept, flow, trickles)
+    tried = np.zeros(len(pools), np.bool_)
     while True:
-        used = {index: float(flow.surplus[place]) for place, index in enumerate(kept) if flow.used[place]}
-        if len(used) > max_legs:
-            kept, flow = _with_one_less(pools, demand, costs, list(used), flow, max_legs)
+        if flow.used.sum() > max_legs:
+            kept, flow = _with_one_less(search, demand, costs, flow, max_legs)
             continue
-        candidates = [index for index in used if index not in tried and used[index] < costs[index]]
-        if not candidates:
-            return kept, flow
-        weakest = min(candidates, key=lambda index: (used[index] - costs[index], index))
-        tried.add(weakest)
-        kept, flow = _without(pools, demand, costs, kept, flow, {weakest})
+        candidates = flow.used & ~tried & (flow.surplus < costs)
+        if not candidates.any():
+            return flow
+        weakest = int(np.argmin(np.where(candidates, flow.surplus - costs, np.inf)))
+        tried[weakest] = True
+        kept, flow = _without(search, costs, kept, flow, np.arange(len(pools)) == weakest)
 
 
 def _with_one_less(
-    pools: Sequence[Pool], demand: Demand, costs: FloatArray, used: list[int], flow: Flow, max_legs: int
-) -> tuple[list[int], Flow]:
+    search: FlowSearch, demand: Demand, costs: FloatArray, flow: Flow, max_legs: int
+) -> tuple[BoolArray, Flow]:
     """The best flow through all but one of the used pools; a small surplus alone does not make one dispensable."""
-    best: tuple[list[int], Flow] | None = None
-    for index in used:
-        fewer = [other for other in used if other != index]
+    best: tuple[BoolArray, Flow] | None = None
+    for index in np.flatnonzero(flow.used):
+        fewer = flow.used
+        fewer[index] = False
         try:
-            found = solve_flow([pools[other] for other in fewer], demand, flow.prices)
+            found = search.solve(flow.prices, fewer)
         except RouteNotFoundError:
             continue
-        if best is None or _net(found, costs[fewer]) > _net(best[1], costs[best[0]]):
+        if best is None or _net(found, costs) > _net(best[1], costs):
             best = fewer, found
     if best is None:
         raise RouteNotFoundError(int(np.argmax(np.abs(demand.wanted))), f"no route has at most {max_legs} legs")
@@ -225,30 +225,22 @@ def _with_one_less(
 
 
 def _without(
-    pools: Sequence[Pool],
-    demand: Demand,
-    costs: FloatArray,
-    kept: list[int],
-    flow: Flow,
-    struck: set[int],
-) -> tuple[list[int], Flow]:
+    search: FlowSearch, costs: FloatArray, kept: BoolArray, flow: Flow, struck: BoolArray
+) -> tuple[BoolArray, Flow]:
     """The flow without some pools, when it is worth more after gas than with them.
 
     Tried without stand-ins first: what is cut off would trickle through the next best pools.
     """
-    used = [index for place, index in enumerate(kept) if flow.used[place]]
-    best, best_flow, best_net = kept, flow, _net(flow, costs[kept])
-    for candidates in (used, kept):
-        fewer = [index for index in candidates if index not in struck]
+    net = _net(flow, costs)
+    for candidates in (flow.used, kept):
+        fewer = candidates & ~struck
         try:
-            other = solve_flow([pools[index] for index in fewer], demand, flow.prices)
+            other = search.solve(flow.prices, fewer)
         except RouteNotFoundError:
             continue
-        net = _net(other, costs[fewer])
-        if net >= best_net:
-            best, best_flow, best_net = fewer, other, net
-            break
-    return best, best_flow
+        if _net(other, costs) >= net:
+            return fewer, other
+    return kept, flow
 
 
 def _net(flow: Flow, costs: FloatArray) -> float:
