@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
-from itertools import accumulate
+from bisect import bisect_right
+from functools import lru_cache
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from offchain.route.curves import LadderCurve
 from offchain.route.errors import InsufficientLiquidityError, InvalidPoolError
@@ -203,28 +205,10 @@ class ConcentratedPool:
         """The pool in floats; liquidity beyond the ticks that were read counts as absent."""
         if self._curve is None:
             book = self._book
-            below, above = self._known()
-            places = [below, *(tick for tick in book.ticks if below < tick < above), above]
-            here = sum(tick <= self.tick for tick in book.ticks)
-            sums = [0, *accumulate(book.liquidity_net[tick] for tick in book.ticks)]
-            depth = {
-                tick: self.liquidity + total - sums[here] for tick, total in zip(book.ticks, sums[1:], strict=True)
-            }
-            ground = self.liquidity - sums[here]
-            liquidity = [depth.get(place, ground if place == below else 0) for place in places[:-1]]
-            if min(liquidity, default=0) < 0:
-                raise InvalidPoolError(f"pool {self.address}: liquidity falls below zero between its ticks")
-            # Before the first tick and after the last there is often nothing: edges of no use.
-            while len(liquidity) > 1 and liquidity[0] == 0:
-                del liquidity[0], places[0]
-            while len(liquidity) > 1 and liquidity[-1] == 0:
-                del liquidity[-1], places[-1]
+            ground = self.liquidity - book.sums[bisect_right(book.ticks, self.tick)]
+            roots, liquidity = _edges(book, ground, *self._known())
             self._curve = LadderCurve.build(
-                self.sqrt_price_x96 / _Q96,
-                np.array([sqrt_ratio_at_tick(place) / _Q96 for place in places]),
-                np.array([*map(float, liquidity), 0.0]),
-                self._keeps[True],
-                self._keeps[False],
+                self.sqrt_price_x96 / _Q96, roots, liquidity, self._keeps[True], self._keeps[False]
             )
         return self._curve
 
@@ -303,3 +287,33 @@ class ConcentratedPool:
             self._book,
         )
         return after
+
+
+@lru_cache(maxsize=512)
+def _edges(book: TickBook, ground: int, below: int, above: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Square-root prices at which the liquidity changes, and what it is from each to the next: 0 at the last.
+
+    Parameters
+    ----------
+    ground
+        Liquidity below the first tick.
+    below, above
+        Ticks between which it is known.
+
+    Raises
+    ------
+    InvalidPoolError
+        The liquidity is negative somewhere.
+    """
+    places = [below, *(tick for tick in book.ticks if below < tick < above), above]
+    depth = dict(zip(book.ticks, (ground + total for total in book.sums[1:]), strict=True))
+    liquidity = [depth.get(place, ground if place == below else 0) for place in places[:-1]]
+    if min(liquidity, default=0) < 0:
+        raise InvalidPoolError(f"pool {book.pool}: liquidity falls below zero between its ticks")
+    # Before the first tick and after the last there is often nothing: edges of no use.
+    while len(liquidity) > 1 and liquidity[0] == 0:
+        del liquidity[0], places[0]
+    while len(liquidity) > 1 and liquidity[-1] == 0:
+        del liquidity[-1], places[-1]
+    roots = np.array([sqrt_ratio_at_tick(place) / _Q96 for place in places])
+    return roots, np.array([*map(float, liquidity), 0.0])

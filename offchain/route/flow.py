@@ -98,6 +98,8 @@ class FlowSearch:
         self._demand = demand
         self._ends = np.array([(pool.token0, pool.token1) for pool in pools], dtype=np.intp).reshape(-1, 2)
         self._table = build_table([pool.curve() for pool in pools], [pool.tokens for pool in pools], demand.unit_values)
+        self._pieces, self._home = demand.pieces(), np.log(demand.marginal)
+        self._unmoved = demand.worth(np.zeros(len(demand.wanted)))
 
     def solve(self, start: FloatArray | None = None, kept: NDArray[np.bool_] | None = None) -> Flow:
         """As `solve_flow`, through the pools that are `kept`, shape (m,), by default all."""
@@ -114,9 +116,8 @@ class FlowSearch:
         if stranded.any():
             raise RouteNotFoundError(int(np.argmax(stranded)), "no pool trades it; list one or leave it alone")
         variable = traded & ~demand.free
-        home = np.log(demand.marginal)
-        logs = home.copy() if start is None else np.where(variable, np.log(start), home)
-        wishes = Wishes(demand.wanted, demand.marginal, *demand.pieces(), ~variable, np.full(count, -np.inf))
+        logs = self._home.copy() if start is None else np.where(variable, np.log(start), self._home)
+        wishes = Wishes(demand.wanted, demand.marginal, *self._pieces, ~variable, np.full(count, -np.inf))
         miss = search(table, wishes, NO_COSTS, 0.0, logs, TOLERANCE, _ROUNDS, np.zeros(2, np.int64))
 
         pools = len(self._ends)
@@ -129,14 +130,14 @@ class FlowSearch:
         self._check(variable, float(miss), change, prices)
         # A token that no pool trades stays as it is: no price can change what missing the wish costs.
         stays = ~variable & ~demand.free
-        parts = np.where(stays, demand.worth(np.zeros(count)), demand.conjugate(prices))
+        parts = np.where(stays, self._unmoved, demand.conjugate(prices))
         amounts = values / demand.unit_values[self._ends]
         return Flow(prices, change, amounts, surplus, float(surplus.sum() + parts.sum()))
 
     def _check(self, variable: NDArray[np.bool_], miss: float, change: FloatArray, prices: FloatArray) -> None:
         """Raise where the wish is not met, or only at prices that nobody means."""
         demand = self._demand
-        far = np.abs(np.log(prices / demand.marginal))
+        far = np.abs(np.log(prices) - self._home)
         if miss > _ACCEPTED:
             short = np.where(variable, np.abs(change - demand.change_at(prices)[0]), 0.0)
             why = f"the pools miss the wanted change by {miss:.1e} of the portfolio's value"

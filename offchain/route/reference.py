@@ -37,8 +37,8 @@ def sides(curve: Curve) -> Sides:
     if isinstance(curve, WeightedCurve):
         return Sides(curve.weights / curve.balances, curve.balances)
     if isinstance(curve, LadderCurve):
-        worth = np.array([curve.root**2, 1.0])
-        depth = np.array([max(-curve.gained0[-1], 0.0), max(-curve.gained1[0], 0.0)])
+        worth, (gained0, gained1) = np.array([curve.root**2, 1.0]), curve.gained
+        depth = np.array([max(-gained0[-1], 0.0), max(-gained1[0], 0.0)])
         return Sides(worth, depth + _ONE_SIDED * (depth * worth)[::-1] / worth)
     if isinstance(curve, LinearCurve):
         limits = np.minimum([curve.limit0, curve.limit1], _DEEPEST)

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
 
 from offchain.route.errors import InvalidPoolError, LiquidityUnknownError
 from offchain.route.swap_math import full_step
@@ -27,21 +29,27 @@ HIGHEST_SQRT_PRICE = MAX_SQRT_RATIO - 1
 _WORD_BITS = 8
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class TickBook:
-    """Initialised ticks of a pool, complete between two words of its bitmap; shared by its later states."""
+    """Initialised ticks of a pool, complete between two words of its bitmap; shared by its later states.
+
+    Books are equal when they are the same one: `build` gives the same one for the same ticks.
+    """
 
     pool: str
     tick_spacing: int
     ticks: tuple[int, ...]
     """Sorted."""
     liquidity_net: dict[int, int]
+    sums: tuple[int, ...]
+    """Net liquidity of the first k ticks together, k = 0 … all."""
     first_word: int
     last_word: int
 
-    @classmethod
+    @staticmethod
+    @lru_cache(maxsize=512)
     def build(
-        cls, pool: str, tick_spacing: int, ticks: tuple[tuple[int, int], ...], first_word: int, last_word: int
+        pool: str, tick_spacing: int, ticks: tuple[tuple[int, int], ...], first_word: int, last_word: int
     ) -> TickBook:
         """Check and index ``(tick, liquidity_net)`` pairs.
 
@@ -60,7 +68,8 @@ class TickBook:
                 raise InvalidPoolError(f"pool {pool}: tick {tick} cannot be initialised at spacing {tick_spacing}")
             if not first_word <= tick // tick_spacing >> _WORD_BITS <= last_word:
                 raise InvalidPoolError(f"pool {pool}: tick {tick} lies outside words {first_word} to {last_word}")
-        return cls(pool, tick_spacing, places, dict(ticks), first_word, last_word)
+        sums = (0, *accumulate(net for _, net in ticks))
+        return TickBook(pool, tick_spacing, places, dict(ticks), sums, first_word, last_word)
 
     def next_stop(self, tick: int, zero_for_one: bool) -> tuple[int, bool]:
         """Next tick at which the contract stops and whether it is initialised (``nextInitializedTickWithinOneWord``).

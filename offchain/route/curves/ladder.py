@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from offchain.route.curves.response import Response
 FloatArray = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class LadderCurve:
     """Liquidity that is constant between edges, none outside them.
 
@@ -27,9 +28,6 @@ class LadderCurve:
         Shape (edges,): square-root prices of the edges, rising.
     liquidity
         Shape (edges,): between an edge and the next; 0 at the last.
-    gained0, gained1
-        Shape (edges,): what the pool gains of its tokens, net of fee, on the way from the present
-        price to the edge; one of the two is negative.
     current
         Edge at or below the present price, in [0, edges - 2].
     keep0, keep1
@@ -39,28 +37,37 @@ class LadderCurve:
     root: float
     roots: FloatArray
     liquidity: FloatArray
-    gained0: FloatArray
-    gained1: FloatArray
     current: int
     keep0: float
     keep1: float
 
     @classmethod
     def build(cls, root: float, roots: FloatArray, liquidity: FloatArray, keep0: float, keep1: float) -> LadderCurve:
-        """Sum the way from the present price to every edge.
+        """Place the present price among the edges.
 
         A price outside the edges moves to the nearest: there is nothing to trade in between.
         """
         if len(roots) < 2:
-            none = np.zeros(0)
-            return cls(root, none, none, none, none, 0, keep0, keep1)
+            return cls(root, np.zeros(0), np.zeros(0), 0, keep0, keep1)
         root = min(max(root, float(roots[0])), float(roots[-1]))
         current = min(max(int(np.searchsorted(roots, root, side="right")) - 1, 0), len(roots) - 2)
-        low, high = roots[:-1], roots[1:]
-        first = liquidity[:-1] * (1 / low - 1 / high)
-        second = liquidity[:-1] * (high - low)
+        ended = liquidity if liquidity[-1] == 0.0 else np.append(liquidity[:-1], 0.0)
+        return cls(root, roots, ended, current, keep0, keep1)
+
+    @cached_property
+    def gained(self) -> tuple[FloatArray, FloatArray]:
+        """What the pool gains of its tokens, net of fee, on the way from the present price to each edge.
+
+        Shapes (edges,); at every edge one of the two is negative.
+        """
+        roots, root, current = self.roots, self.root, self.current
         gained0, gained1 = np.zeros(len(roots)), np.zeros(len(roots))
-        here = liquidity[current]
+        if len(roots) < 2:
+            return gained0, gained1
+        low, high = roots[:-1], roots[1:]
+        first = self.liquidity[:-1] * (1 / low - 1 / high)
+        second = self.liquidity[:-1] * (high - low)
+        here = self.liquidity[current]
         # Downwards the pool gains token0, upwards token1.
         down0, down1 = here * (1 / low[current] - 1 / root), -here * (root - low[current])
         gained0[: current + 1] = down0 + np.concatenate([np.cumsum(first[:current][::-1])[::-1], [0.0]])
@@ -68,27 +75,27 @@ class LadderCurve:
         up0, up1 = -here * (1 / root - 1 / high[current]), here * (high[current] - root)
         gained0[current + 1 :] = up0 - np.concatenate([[0.0], np.cumsum(first[current + 1 :])])
         gained1[current + 1 :] = up1 + np.concatenate([[0.0], np.cumsum(second[current + 1 :])])
-        return cls(root, roots, np.append(liquidity[:-1], 0.0), gained0, gained1, current, keep0, keep1)
+        return gained0, gained1
 
     @property
     def tradable(self) -> bool:
         """Whether there is any liquidity."""
-        return len(self.roots) >= 2 and bool(np.any(self.liquidity > 0)) and self.keep0 > 0 and self.keep1 > 0
+        return bool(self.liquidity.any()) and self.keep0 > 0 and self.keep1 > 0
 
     def pay(self, sold: int, bought: int, amounts: FloatArray) -> FloatArray:
         """Output of each input, any shape; where the liquidity ends, what there is."""
         wanted = np.asarray(amounts, np.float64) * (self.keep0 if sold == 0 else self.keep1)
         if not self.tradable:
             return np.zeros_like(wanted)
-        here = self.current
+        here, (gained0, gained1) = self.current, self.gained
         if sold == 0:
-            taken = np.concatenate([[0.0], self.gained0[: here + 1][::-1]])
-            paid = np.concatenate([[0.0], -self.gained1[: here + 1][::-1]])
+            taken = np.concatenate([[0.0], gained0[: here + 1][::-1]])
+            paid = np.concatenate([[0.0], -gained1[: here + 1][::-1]])
             starts = np.concatenate([[self.root], self.roots[: here + 1][::-1]])
             depth = np.append(self.liquidity[: here + 1][::-1], 0.0)
         else:
-            taken = np.concatenate([[0.0], self.gained1[here + 1 :]])
-            paid = np.concatenate([[0.0], -self.gained0[here + 1 :]])
+            taken = np.concatenate([[0.0], gained1[here + 1 :]])
+            paid = np.concatenate([[0.0], -gained0[here + 1 :]])
             starts = np.concatenate([[self.root], self.roots[here + 1 :]])
             depth = self.liquidity[here:]
         # The last rung at which the sum is still below: gaps take nothing, so skip them.
@@ -121,16 +128,16 @@ class LadderCurve:
 
     def _gained(self, root: float) -> tuple[float, float, float]:
         """What the pool has gained when its price has moved there, and the liquidity there."""
-        rung = int(np.searchsorted(self.roots, root, side="right")) - 1
+        rung, (gained0, gained1) = int(np.searchsorted(self.roots, root, side="right")) - 1, self.gained
         if rung < 0:
-            return float(self.gained0[0]), float(self.gained1[0]), 0.0
+            return float(gained0[0]), float(gained1[0]), 0.0
         if rung > len(self.roots) - 2:
-            return float(self.gained0[-1]), float(self.gained1[-1]), 0.0
+            return float(gained0[-1]), float(gained1[-1]), 0.0
         liquidity = float(self.liquidity[rung])
         if rung == self.current:
             start, base0, base1 = self.root, 0.0, 0.0
         else:
             nearest = rung + 1 if rung < self.current else rung
             start = float(self.roots[nearest])
-            base0, base1 = float(self.gained0[nearest]), float(self.gained1[nearest])
+            base0, base1 = float(gained0[nearest]), float(gained1[nearest])
         return base0 + liquidity * (1 / root - 1 / start), base1 + liquidity * (root - start), liquidity

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from offchain.risk.compiled import compiled
 from offchain.route.curves import Curve, LadderCurve, LinearCurve, ProductCurve, StableCurve, WeightedCurve
 
 FloatArray = NDArray[np.float64]
@@ -157,22 +158,32 @@ def build_table(
     slot = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
     token = np.fromiter((member for members in tokens for member in members), np.int64, int(slot[-1]))
 
+    kinds: dict[type, tuple[list[int], list[Any]]] = {}
+    for index, curve in enumerate(curves):
+        if curve.tradable:
+            places, found = kinds.setdefault(type(curve), ([], []))
+            places.append(index)
+            found.append(curve)
+
     def chosen(kind: type[Kind]) -> tuple[IntArray, list[Kind]]:
-        found = [(index, curve) for index, curve in enumerate(curves) if isinstance(curve, kind) and curve.tradable]
-        return np.array([index for index, _ in found], np.int64), [curve for _, curve in found]
+        places, found = kinds.get(kind, ((), []))
+        return np.array(places, np.int64), found
 
     def pairs(pool: IntArray) -> tuple[IntArray, IntArray]:
         return token[slot[pool]], token[slot[pool] + 1]
 
-    return PoolTable(
-        slot,
-        token,
-        _product(*chosen(ProductCurve), pairs, unit_values),
-        _ladder(*chosen(LadderCurve), pairs, unit_values),
-        _weighted(*chosen(WeightedCurve), slot, token, unit_values),
-        _stable(*chosen(StableCurve), slot, token, unit_values),
-        _linear(*chosen(LinearCurve), pairs, unit_values, depth),
-    )
+    table = _no_rows()
+    if ProductCurve in kinds:
+        table = table._replace(product=_product(*chosen(ProductCurve), pairs, unit_values))
+    if LadderCurve in kinds:
+        table = table._replace(ladder=_ladder(*chosen(LadderCurve), pairs, unit_values))
+    if WeightedCurve in kinds:
+        table = table._replace(weighted=_weighted(*chosen(WeightedCurve), slot, token, unit_values))
+    if StableCurve in kinds:
+        table = table._replace(stable=_stable(*chosen(StableCurve), slot, token, unit_values))
+    if LinearCurve in kinds:
+        table = table._replace(linear=_linear(*chosen(LinearCurve), pairs, unit_values, depth))
+    return table._replace(slot=slot, token=token)
 
 
 def product_table(ends: IntArray, reserves: FloatArray, keep: FloatArray, unit_values: FloatArray) -> PoolTable:
@@ -192,14 +203,26 @@ def product_table(ends: IntArray, reserves: FloatArray, keep: FloatArray, unit_v
     count = len(ends)
     alive = np.flatnonzero((reserves > 0).all(axis=1))
     rows = _product_rows(alive, ends[alive, 0], ends[alive, 1], reserves[alive], keep[alive], unit_values)
-    return _empty_table()._replace(
-        slot=2 * np.arange(count + 1), token=np.ascontiguousarray(ends).ravel(), product=rows
-    )
+    return _no_rows()._replace(slot=2 * np.arange(count + 1), token=np.ascontiguousarray(ends).ravel(), product=rows)
 
 
 @lru_cache(maxsize=1)
-def _empty_table() -> PoolTable:
-    return build_table((), (), np.zeros(0))
+def _no_rows() -> PoolTable:
+    """The table of no pools."""
+    whole, none, units = np.zeros(1, np.int64), np.zeros(0, np.int64), np.zeros(0)
+
+    def pairs(pool: IntArray) -> tuple[IntArray, IntArray]:
+        return pool, pool
+
+    return PoolTable(
+        whole,
+        none,
+        _product(none, [], pairs, units),
+        _ladder(none, [], pairs, units),
+        _weighted(none, [], whole, none, units),
+        _stable(none, [], whole, none, units),
+        _linear(none, [], pairs, units, 1.0),
+    )
 
 
 Pairs = Callable[[IntArray], tuple[IntArray, IntArray]]
@@ -234,7 +257,8 @@ def _ladder(pool: IntArray, curves: list[LadderCurve], pairs: Pairs, units: Floa
     def joined(name: str) -> FloatArray:
         return np.concatenate([np.zeros(0), *(getattr(curve, name) for curve in curves)])
 
-    return LadderRows(
+    edge_root, edge_liquidity = joined("roots") * np.repeat(root1 / root0, edges), joined("liquidity")
+    rows = LadderRows(
         pool,
         first,
         second,
@@ -244,11 +268,34 @@ def _ladder(pool: IntArray, curves: list[LadderCurve], pairs: Pairs, units: Floa
         start + np.array([curve.current for curve in curves], np.int64),
         start,
         stop,
-        joined("roots") * np.repeat(root1 / root0, edges),
-        joined("liquidity") * np.repeat(root1 * root0, edges),
-        joined("gained0") * np.repeat(units[first], edges),
-        joined("gained1") * np.repeat(units[second], edges),
+        edge_root,
+        edge_liquidity * np.repeat(root1 * root0, edges),
+        np.empty(len(edge_root)),
+        np.empty(len(edge_root)),
     )
+    _sum_ways(rows)
+    return rows
+
+
+@compiled
+def _sum_ways(rows: LadderRows) -> None:
+    """Fill what each ladder gains on the way from its present price to its edges, summed outwards."""
+    for k in range(len(rows.pool)):
+        here, root = rows.current[k], rows.root[k]
+        price, gained0, gained1 = root, 0.0, 0.0
+        for j in range(here, rows.start[k] - 1, -1):
+            liquidity = rows.edge_liquidity[j]
+            gained0 += liquidity * (1.0 / rows.edge_root[j] - 1.0 / price)
+            gained1 -= liquidity * (price - rows.edge_root[j])
+            price = rows.edge_root[j]
+            rows.edge_first[j], rows.edge_second[j] = gained0, gained1
+        price, gained0, gained1 = root, 0.0, 0.0
+        for j in range(here + 1, rows.stop[k]):
+            liquidity = rows.edge_liquidity[j - 1]
+            gained0 -= liquidity * (1.0 / price - 1.0 / rows.edge_root[j])
+            gained1 += liquidity * (rows.edge_root[j] - price)
+            price = rows.edge_root[j]
+            rows.edge_first[j], rows.edge_second[j] = gained0, gained1
 
 
 def _members(pool: IntArray, slot: IntArray, token: IntArray) -> tuple[IntArray, IntArray]:
@@ -317,14 +364,16 @@ def select(table: PoolTable, kept: NDArray[np.bool_]) -> PoolTable:
         return {**pick(rows, row), "start": start, **members}
 
     heads = ("pool", "first", "second", "root", "keep_first", "keep_second", "current", "start", "stop")
-    return table._replace(
-        product=table.product._replace(**pick(table.product, ProductRows._fields)),
-        ladder=table.ladder._replace(**pick(table.ladder, heads)),
-        weighted=table.weighted._replace(
-            **gather(table.weighted, ("pool", "log_keep"), ("token", "balance", "weight", "level"))
-        ),
-        stable=table.stable._replace(
-            **gather(table.stable, ("pool", "amplification", "log_keep"), ("token", "share", "unit", "level"))
-        ),
-        linear=table.linear._replace(**pick(table.linear, LinearRows._fields)),
-    )
+    parts: dict[str, dict[str, Any]] = {}
+    if len(table.product.pool):
+        parts["product"] = pick(table.product, ProductRows._fields)
+    if len(table.ladder.pool):
+        parts["ladder"] = pick(table.ladder, heads)
+    if len(table.weighted.pool):
+        parts["weighted"] = gather(table.weighted, ("pool", "log_keep"), ("token", "balance", "weight", "level"))
+    if len(table.stable.pool):
+        row, member = ("pool", "amplification", "log_keep"), ("token", "share", "unit", "level")
+        parts["stable"] = gather(table.stable, row, member)
+    if len(table.linear.pool):
+        parts["linear"] = pick(table.linear, LinearRows._fields)
+    return table._replace(**{name: getattr(table, name)._replace(**part) for name, part in parts.items()})
