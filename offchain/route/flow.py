@@ -99,40 +99,35 @@ class FlowSearch:
         self._ends = np.array([(pool.token0, pool.token1) for pool in pools], dtype=np.intp).reshape(-1, 2)
         self._table = build_table([pool.curve() for pool in pools], [pool.tokens for pool in pools], demand.unit_values)
         self._pieces, self._home = demand.pieces(), np.log(demand.marginal)
-        self._unmoved = demand.worth(np.zeros(len(demand.wanted)))
+        self._lowest = np.full(len(self._home), -np.inf)
+        self._moves, self._needed = ~demand.free, demand.exact & (demand.wanted != 0)
+        # A token that no pool trades stays as it is: no price can change what missing the wish costs.
+        unmoved = demand.worth(np.zeros(len(self._home)))
+        self._fixed_worth = np.where(demand.free, -demand.marginal * demand.wanted, unmoved)
 
     def solve(self, start: FloatArray | None = None, kept: NDArray[np.bool_] | None = None) -> Flow:
         """As `solve_flow`, through the pools that are `kept`, shape (m,), by default all."""
-        from offchain.route.kernels import NO_COSTS, respond_each, select
-        from offchain.route.kernels.search import Wishes, search
+        from offchain.route.kernels import select
+        from offchain.route.kernels.search import Wishes, best_flow
 
         demand, table, ends = self._demand, self._table, self._ends
         if kept is not None:
             table, ends = select(table, kept), ends[kept]
-        count = len(demand.wanted)
-        traded = np.zeros(count, dtype=bool)
+        traded = np.zeros(len(self._home), np.bool_)
         traded[ends.ravel()] = True
-        stranded = ~traded & demand.exact & (demand.wanted != 0)
+        stranded = self._needed & ~traded
         if stranded.any():
             raise RouteNotFoundError(int(np.argmax(stranded)), "no pool trades it; list one or leave it alone")
-        variable = traded & ~demand.free
+        variable = traded & self._moves
+        fixed = ~variable
         logs = self._home.copy() if start is None else np.where(variable, np.log(start), self._home)
-        wishes = Wishes(demand.wanted, demand.marginal, *self._pieces, ~variable, np.full(count, -np.inf))
-        miss = search(table, wishes, NO_COSTS, 0.0, logs, TOLERANCE, _ROUNDS, np.zeros(2, np.int64))
-
-        pools = len(self._ends)
-        trades, surplus, weights = np.zeros(2 * pools), np.zeros(pools), np.zeros(pools)
-        respond_each(table, logs, trades, surplus, weights)
+        wishes = Wishes(demand.wanted, demand.marginal, *self._pieces, fixed, self._lowest)
+        change, trades, surplus = np.empty(len(logs)), np.empty(self._ends.shape), np.empty(len(self._ends))
+        miss, value = best_flow(table, wishes, logs, TOLERANCE, _ROUNDS, change, trades.ravel(), surplus)
         prices = np.exp(logs)
-        values = trades.reshape(-1, 2)
-        change = np.zeros(count)
-        np.add.at(change, self._ends, values)
-        self._check(variable, float(miss), change, prices)
-        # A token that no pool trades stays as it is: no price can change what missing the wish costs.
-        stays = ~variable & ~demand.free
-        parts = np.where(stays, self._unmoved, demand.conjugate(prices))
-        amounts = values / demand.unit_values[self._ends]
-        return Flow(prices, change, amounts, surplus, float(surplus.sum() + parts.sum()))
+        self._check(variable, miss, change, prices)
+        value += float(self._fixed_worth[fixed].sum())
+        return Flow(prices, change, trades / demand.unit_values[self._ends], surplus, value)
 
     def _check(self, variable: NDArray[np.bool_], miss: float, change: FloatArray, prices: FloatArray) -> None:
         """Raise where the wish is not met, or only at prices that nobody means."""

@@ -210,15 +210,21 @@ def _with_one_less(
 ) -> tuple[BoolArray, Flow]:
     """The best flow through all but one of the used pools; a small surplus alone does not make one dispensable."""
     best: tuple[BoolArray, Flow] | None = None
-    for index in np.flatnonzero(flow.used):
+    most = -np.inf
+    # At today's dual prices nothing through the others is worth more than this, whichever of them it uses.
+    ceiling = flow.value - flow.surplus.sum() + np.where(flow.used, np.maximum(flow.surplus - costs, 0.0), 0.0).sum()
+    for index in sorted(np.flatnonzero(flow.used).tolist(), key=lambda index: (flow.surplus[index], index)):
+        if ceiling - max(float(flow.surplus[index] - costs[index]), 0.0) < most:
+            continue
         fewer = flow.used
         fewer[index] = False
         try:
             found = search.solve(flow.prices, fewer)
         except RouteNotFoundError:
             continue
-        if best is None or _net(found, costs) > _net(best[1], costs):
-            best = fewer, found
+        net = _net(found, costs)
+        if net > most:
+            best, most = (fewer, found), net
     if best is None:
         raise RouteNotFoundError(int(np.argmax(np.abs(demand.wanted))), f"no route has at most {max_legs} legs")
     return best
@@ -232,14 +238,14 @@ def _without(
     Tried without stand-ins first: what is cut off would trickle through the next best pools.
     """
     net = _net(flow, costs)
-    for candidates in (flow.used, kept):
-        fewer = candidates & ~struck
+    fewest, fewer = flow.used & ~struck, kept & ~struck
+    for candidates in (fewest,) if (fewest == fewer).all() else (fewest, fewer):
         try:
-            other = search.solve(flow.prices, fewer)
+            other = search.solve(flow.prices, candidates)
         except RouteNotFoundError:
             continue
         if _net(other, costs) >= net:
-            return fewer, other
+            return candidates, other
     return kept, flow
 
 

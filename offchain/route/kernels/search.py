@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offchain.risk.compiled import compiled
-from offchain.route.kernels.market import respond_net
+from offchain.route.kernels.market import NO_COSTS, respond_each, respond_net
 from offchain.route.kernels.table import PoolTable
 
 FloatArray = NDArray[np.float64]
@@ -253,3 +253,31 @@ def search(
             best[:] = logs
     logs[:] = best
     return least
+
+
+@compiled
+def best_flow(
+    table: PoolTable,
+    wishes: Wishes,
+    logs: FloatArray,
+    tolerance: float,
+    rounds: int,
+    change: FloatArray,
+    trades: FloatArray,
+    surplus: FloatArray,
+) -> tuple[float, float]:
+    """Search, and fill what follows: net changes (n,), trades (slots,), surplus (pools,), in reference values.
+
+    Returns
+    -------
+    The largest miss that is left, and the dual value without the tokens that are fixed.
+    """
+    miss = search(table, wishes, NO_COSTS, 0.0, logs, tolerance, rounds, np.zeros(2, np.int64))
+    value = ask(wishes, logs, change, np.empty(len(logs)))
+    respond_each(table, logs, trades, surplus, np.empty(len(surplus)))
+    change[:] = 0.0
+    for place in range(len(trades)):
+        change[table.token[place]] += trades[place]
+    for worth in surplus:
+        value += worth
+    return miss, value
