@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,9 @@ from offchain.allocate.solution import Program, Solution, optimise
 from offchain.allocate.target import Target
 from offchain.allocate.terms import Term
 from offchain.route.pool import Pool
+
+if TYPE_CHECKING:
+    from offchain.route.kernels import PoolTable
 
 FloatArray = NDArray[np.float64]
 
@@ -41,7 +45,12 @@ _TRUE = 2e-7
 
 
 def best_target(
-    pools: Sequence[Pool], unit_values: FloatArray, frame: Frame, objective: Objective, enough: float
+    pools: Sequence[Pool],
+    unit_values: FloatArray,
+    frame: Frame,
+    objective: Objective,
+    enough: float,
+    table: PoolTable | None = None,
 ) -> Target:
     """Find the best net changes.
 
@@ -55,15 +64,16 @@ def best_target(
         Limits and utility.
     enough
         Utility that a plan must promise; where the bound lies below it there is no need of one.
+    table
+        Of these pools, from `pool_table`, where there is one already.
 
     Raises
     ------
     SolverError
         Neither the kernels' answer nor the fallback's can be trusted.
     """
-    from offchain.route.kernels import build_table
-
-    table = build_table([pool.curve() for pool in pools], [pool.tokens for pool in pools], unit_values)
+    if table is None:
+        table = pool_table(pools, unit_values)
     program, names = state(frame, objective)
     found = optimise(program, table)
     if not _proven(found, objective):
@@ -108,6 +118,13 @@ def best_target(
     if frame.turnover <= 0:
         return replace(target, change=None, bound=idle, answer=answer)
     return replace(target, change=target.change / overspent, answer=answer)
+
+
+def pool_table(pools: Sequence[Pool], unit_values: FloatArray) -> PoolTable:
+    """The pools as compiled code walks over them."""
+    from offchain.route.kernels import build_table
+
+    return build_table([pool.curve() for pool in pools], [pool.tokens for pool in pools], unit_values)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import zip_longest
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from offchain.allocate.borrowing import Borrowing, compile_borrowing
 from offchain.allocate.bounds import Frame, compile_frame, limits_in_force
 from offchain.allocate.errors import MismatchError
 from offchain.allocate.explain import BUDGETS, binding_limits, in_words
-from offchain.allocate.joint import best_target
+from offchain.allocate.joint import best_target, pool_table
 from offchain.allocate.judge import Refusal, cooled_at, refusals
 from offchain.allocate.limits import FULL_BPS, ONE, owed_values, settlement_state, values
 from offchain.allocate.objective import REPAIR_WORTH, mandated, mean_variance, reducing
@@ -33,6 +34,9 @@ from offchain.route.gas import LEG_GAS, SETTLE_GAS, GasPrice, gas_price
 from offchain.route.leg import Venue
 from offchain.route.pool import Pool, pool_from_state
 from offchain.route.rates import market_prices
+
+if TYPE_CHECKING:
+    from offchain.route.kernels import PoolTable
 
 FloatArray = NDArray[np.float64]
 
@@ -100,7 +104,7 @@ class _Planner:
         if self.snapshot.block.timestamp < cooled_at(self.snapshot.vault, self.limits):
             return self._without_trade(PlanReason.WAITS, note="limits: cooling down")
         threshold = self._threshold
-        target = best_target(self.pools, self.unit_values, self.frame, self.objective, self._enough(threshold))
+        target = self._target(self.frame, self._enough(threshold))
         if target.change is None:
             return self._not_worth_it(target)
         realised, refused = self._realise(target)
@@ -121,9 +125,15 @@ class _Planner:
     @cached_property
     def pools(self) -> tuple[Pool, ...]:
         """The snapshot's pools at the mandate's venues."""
-        return tuple(
-            pool for pool in map(pool_from_state, self.snapshot.pools) if self._is_listed(pool.venue, pool.fee_ppm)
-        )
+        with_v2, fee_tiers = self.mandate.uses_uniswap_v2, self.mandate.uniswap_v3_fee_tiers
+
+        def listed(pool: Pool) -> bool:
+            if pool.venue is Venue.UNISWAP_V2:
+                return with_v2
+            # Pools of listed venues were found by the mandate's own list.
+            return pool.venue.is_listed or pool.fee_ppm in fee_tiers
+
+        return tuple(filter(listed, map(pool_from_state, self.snapshot.pools)))
 
     @cached_property
     def traded(self) -> tuple[bool, ...]:
@@ -207,11 +217,12 @@ class _Planner:
         least_gas = (SETTLE_GAS + min(LEG_GAS.values())) * self.gas.usd
         return self._idle + threshold + least_gas / self.value_usd
 
-    def _is_listed(self, venue: Venue, fee_ppm: int) -> bool:
-        if venue is Venue.UNISWAP_V2:
-            return self.mandate.uses_uniswap_v2
-        # Pools of listed venues were found by the mandate's own list.
-        return venue.is_listed or fee_ppm in self.mandate.uniswap_v3_fee_tiers
+    def _target(self, frame: Frame, enough: float) -> Target:
+        return best_target(self.pools, self.unit_values, frame, self.objective, enough, self._table)
+
+    @cached_property
+    def _table(self) -> PoolTable:
+        return pool_table(self.pools, self.unit_values)
 
     # How a target becomes legs.
 
@@ -278,7 +289,7 @@ class _Planner:
                 return target, realised
             index = min(sizes, key=lambda i: (sizes[i], i))
             frame_now = frame_now.holding_still(index)
-            other = best_target(self.pools, self.unit_values, frame_now, self.objective, -np.inf)
+            other = self._target(frame_now, -np.inf)
             other_realised, _ = self._realise(other)
             if other_realised is None or self._score(other_realised) < self._score(realised):
                 return target, realised

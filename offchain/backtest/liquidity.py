@@ -55,7 +55,7 @@ class ModelledLiquidity:
             price0, price1 = prices[pool.token0], prices[pool.token1]
             if price0 == price0 and price1 == price1:
                 pool.follow(timestamp, price0, price1, self._flow)
-                if pool not in self._ready:
+                if len(self._ready) < len(self._pools) and pool not in self._ready:
                     self._ready.append(pool)
 
     def states(self) -> tuple[PoolState, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 
 from offchain.mandate import VaultLimits
 from offchain.market.ray import ray_multiply
@@ -247,7 +248,7 @@ class VaultState:
     """Unix seconds of the last settlement; 0 before the first."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Snapshot:
     """Everything the plan may depend on, all of it at one block hash."""
 
@@ -258,12 +259,12 @@ class Snapshot:
     pools: tuple[PoolState, ...]
     lending: LendingState | None = None
 
-    @property
+    @cached_property
     def value(self) -> int:
         """USD at 18 decimals of everything held less everything owed."""
         return sum(asset.value for asset in self.assets)
 
-    @property
+    @cached_property
     def weights(self) -> tuple[float, ...]:
         """Shape (n,): net exposures as fractions of value, negative for a net debt; zeros for an empty vault."""
         total = self.value

@@ -77,31 +77,41 @@ def market_prices(pools: Sequence[Pool], unit_values: FloatArray) -> FloatArray:
         pools connects with it.
     """
     count = len(unit_values)
-    laplacian, pull = np.zeros((count, count)), np.zeros(count)
-    reached = np.eye(1, count, dtype=bool)[0]
-    links = []
     per_unit = unit_values.tolist()
+    links, rates, weights = [], [], []
     for pool in pools:
         first, second = pool.token0, pool.token1
         out, back = pool.marginal_price(first), pool.marginal_price(second)
         weight = pool.respond(per_unit[first], per_unit[second]).curvature
-        if out <= 0 or back <= 0 or weight <= 0:
-            continue
-        # The fee cancels between the two directions.
-        gap = np.log(out / back) / 2 + np.log(unit_values[second] / unit_values[first])
-        laplacian[first, first] += weight
-        laplacian[second, second] += weight
-        laplacian[first, second] -= weight
-        laplacian[second, first] -= weight
+        if out > 0 and back > 0 and weight > 0:
+            links.append((first, second))
+            rates.append(out / back)
+            weights.append(weight)
+    ends = np.array(links, dtype=np.intp).reshape(-1, 2)
+    # The fee cancels between the two directions.
+    gaps = np.log(np.array(rates)) / 2 + np.log(unit_values[ends[:, 1]] / unit_values[ends[:, 0]])
+    laplacian = [[0.0] * count for _ in range(count)]
+    pull = [0.0] * count
+    for (first, second), gap, weight in zip(links, gaps.tolist(), weights, strict=True):
+        laplacian[first][first] += weight
+        laplacian[second][second] += weight
+        laplacian[first][second] -= weight
+        laplacian[second][first] -= weight
         pull[first] += weight * gap
         pull[second] -= weight * gap
-        links.append((first, second))
-    for _ in range(count):
-        for first, second in links:
-            reached[first] = reached[second] = reached[first] or reached[second]
-    reached[0] = False
+    inner = _reached(links)
     logs = np.zeros(count)
-    inner = np.flatnonzero(reached)
-    logs[inner] = np.linalg.solve(laplacian[np.ix_(inner, inner)], pull[inner])
+    logs[inner] = np.linalg.solve(np.array(laplacian)[np.ix_(inner, inner)], np.array(pull)[inner])
     relative: FloatArray = np.exp(logs)
     return relative
+
+
+def _reached(links: Sequence[tuple[int, int]]) -> list[int]:
+    """Tokens that paths connect with token 0, without it, in order."""
+    reached, before = {0}, 0
+    while len(reached) > before:
+        before = len(reached)
+        for first, second in links:
+            if first in reached or second in reached:
+                reached |= {first, second}
+    return sorted(reached - {0})
