@@ -8,7 +8,6 @@ from functools import lru_cache
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from offchain.route.curves import LadderCurve
 from offchain.route.errors import InsufficientLiquidityError, InvalidPoolError
@@ -206,10 +205,8 @@ class ConcentratedPool:
         if self._curve is None:
             book = self._book
             ground = self.liquidity - book.sums[bisect_right(book.ticks, self.tick)]
-            roots, liquidity = _edges(book, ground, *self._known())
-            self._curve = LadderCurve.build(
-                self.sqrt_price_x96 / _Q96, roots, liquidity, self._keeps[True], self._keeps[False]
-            )
+            ladder = _ladder_curve(book, ground, *self._known(), self._keeps[True], self._keeps[False])
+            self._curve = ladder.at(self.sqrt_price_x96 / _Q96)
         return self._curve
 
     def respond(self, price0: float, price1: float) -> Response:
@@ -290,8 +287,8 @@ class ConcentratedPool:
 
 
 @lru_cache(maxsize=512)
-def _edges(book: TickBook, ground: int, below: int, above: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Square-root prices at which the liquidity changes, and what it is from each to the next: 0 at the last.
+def _ladder_curve(book: TickBook, ground: int, below: int, above: int, keep0: float, keep1: float) -> LadderCurve:
+    """A book's liquidity in floats, at any price.
 
     Parameters
     ----------
@@ -316,4 +313,4 @@ def _edges(book: TickBook, ground: int, below: int, above: int) -> tuple[NDArray
     while len(liquidity) > 1 and liquidity[-1] == 0:
         del liquidity[-1], places[-1]
     roots = np.array([sqrt_ratio_at_tick(place) / _Q96 for place in places])
-    return roots, np.array([*map(float, liquidity), 0.0])
+    return LadderCurve.build(float(roots[0]), roots, np.array([*map(float, liquidity), 0.0]), keep0, keep1)

@@ -28,31 +28,40 @@ class LadderCurve:
         Shape (edges,): square-root prices of the edges, rising.
     liquidity
         Shape (edges,): between an edge and the next; 0 at the last.
-    current
-        Edge at or below the present price, in [0, edges - 2].
     keep0, keep1
         What the fee leaves of an input of token0 and of token1.
+    tradable
+        Whether there is any liquidity.
     """
 
     root: float
     roots: FloatArray
     liquidity: FloatArray
-    current: int
     keep0: float
     keep1: float
+    tradable: bool
 
     @classmethod
     def build(cls, root: float, roots: FloatArray, liquidity: FloatArray, keep0: float, keep1: float) -> LadderCurve:
-        """Place the present price among the edges.
+        """Take over edges; what the last of `liquidity` says does not matter."""
+        if len(roots) < 2:
+            return cls(root, np.zeros(0), np.zeros(0), keep0, keep1, False)
+        ended = np.append(liquidity[:-1], 0.0)
+        return cls(root, roots, ended, keep0, keep1, bool(ended.any()) and keep0 > 0 and keep1 > 0).at(root)
+
+    def at(self, root: float) -> LadderCurve:
+        """The same edges at another price.
 
         A price outside the edges moves to the nearest: there is nothing to trade in between.
         """
-        if len(roots) < 2:
-            return cls(root, np.zeros(0), np.zeros(0), 0, keep0, keep1)
-        root = min(max(root, float(roots[0])), float(roots[-1]))
-        current = min(max(int(np.searchsorted(roots, root, side="right")) - 1, 0), len(roots) - 2)
-        ended = liquidity if liquidity[-1] == 0.0 else np.append(liquidity[:-1], 0.0)
-        return cls(root, roots, ended, current, keep0, keep1)
+        if len(self.roots):
+            root = min(max(root, float(self.roots[0])), float(self.roots[-1]))
+        return LadderCurve(root, self.roots, self.liquidity, self.keep0, self.keep1, self.tradable)
+
+    @cached_property
+    def current(self) -> int:
+        """Edge at or below the present price, in [0, edges - 2]."""
+        return min(max(int(np.searchsorted(self.roots, self.root, side="right")) - 1, 0), len(self.roots) - 2)
 
     @cached_property
     def gained(self) -> tuple[FloatArray, FloatArray]:
@@ -76,11 +85,6 @@ class LadderCurve:
         gained0[current + 1 :] = up0 - np.concatenate([[0.0], np.cumsum(first[current + 1 :])])
         gained1[current + 1 :] = up1 + np.concatenate([[0.0], np.cumsum(second[current + 1 :])])
         return gained0, gained1
-
-    @property
-    def tradable(self) -> bool:
-        """Whether there is any liquidity."""
-        return bool(self.liquidity.any()) and self.keep0 > 0 and self.keep1 > 0
 
     def pay(self, sold: int, bought: int, amounts: FloatArray) -> FloatArray:
         """Output of each input, any shape; where the liquidity ends, what there is."""

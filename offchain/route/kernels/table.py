@@ -161,7 +161,9 @@ def build_table(
     kinds: dict[type, tuple[list[int], list[Any]]] = {}
     for index, curve in enumerate(curves):
         if curve.tradable:
-            places, found = kinds.setdefault(type(curve), ([], []))
+            if type(curve) not in kinds:
+                kinds[type(curve)] = [], []
+            places, found = kinds[type(curve)]
             places.append(index)
             found.append(curve)
 
@@ -265,7 +267,7 @@ def _ladder(pool: IntArray, curves: list[LadderCurve], pairs: Pairs, units: Floa
         _floats([curve.root for curve in curves], -1) * root1 / root0,
         np.sqrt(_floats([curve.keep0 for curve in curves], -1)),
         np.sqrt(_floats([curve.keep1 for curve in curves], -1)),
-        start + np.array([curve.current for curve in curves], np.int64),
+        np.empty(len(pool), np.int64),
         start,
         stop,
         edge_root,
@@ -279,9 +281,12 @@ def _ladder(pool: IntArray, curves: list[LadderCurve], pairs: Pairs, units: Floa
 
 @compiled
 def _sum_ways(rows: LadderRows) -> None:
-    """Fill what each ladder gains on the way from its present price to its edges, summed outwards."""
+    """Fill each ladder's current edge, and what it gains on the way from its present price to the edges."""
     for k in range(len(rows.pool)):
-        here, root = rows.current[k], rows.root[k]
+        root = rows.root[k]
+        found = np.searchsorted(rows.edge_root[rows.start[k] : rows.stop[k]], root, side="right")
+        here = min(max(rows.start[k] + found - 1, rows.start[k]), rows.stop[k] - 2)
+        rows.current[k] = here
         price, gained0, gained1 = root, 0.0, 0.0
         for j in range(here, rows.start[k] - 1, -1):
             liquidity = rows.edge_liquidity[j]
