@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from offchain.mandate import Mandate
@@ -46,12 +47,13 @@ def _one_thread() -> AbstractContextManager[object]:
 
     The number of threads can change the last bit, so that live and replayed plans must have the same.
     """
-    limit: AbstractContextManager[object] = _thread_pools().limit(limits=1, user_api="blas")
+    limit: AbstractContextManager[object] = _thread_pools(len(sys.modules)).limit(limits=1, user_api="blas")
     return limit
 
 
-@cache
-def _thread_pools() -> ThreadpoolController:
+@lru_cache(maxsize=1)
+def _thread_pools(modules: int) -> ThreadpoolController:
+    """Of the libraries loaded by now; looked for again when more modules have been."""
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()
