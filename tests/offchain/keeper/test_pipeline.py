@@ -45,8 +45,8 @@ def test_forecast_and_plan_use_one_thread_for_linear_algebra_however_many_there_
     watch(offchain.forecast, "make_forecast")
     watch(offchain.allocate, "make_plan")
     with threadpool_limits(limits=2, user_api="blas"):
-        assert _blas_threads() == {2}
+        before = _blas_threads()  # some libraries are built for one
         plan = deliberate(snapshot, _history(snapshot, mandate.execution.grid_minutes * 60), mandate)
-        assert _blas_threads() == {2}
+        assert 2 in before <= _blas_threads()
     assert plan.block_hash == snapshot.block.hash
     assert seen == [{1}, {1}]
