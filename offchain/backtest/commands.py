@@ -36,6 +36,18 @@ def backtest(
     depth: Annotated[float, typer.Option("--depth", min=1e-6, help="Multiplies the modelled pools' depth.")] = 1.0,
     attacked: Annotated[bool, typer.Option("--attacked", help="Every settlement meets a sandwich bot.")] = False,
     lag: Annotated[int, typer.Option("--lag", min=0, help="Steps that the forecast's data are behind.")] = 0,
+    borrow_rate: Annotated[
+        float | None, typer.Option("--borrow-rate", help="Of a loan, a year (0.02 is 2 %); else the lending market's.")
+    ] = None,
+    supply_rate: Annotated[
+        float | None, typer.Option("--supply-rate", help="Of collateral, a year; else the lending market's.")
+    ] = None,
+    staking_yield: Annotated[
+        float, typer.Option("--staking-yield", help="Of staking tokens without a series of their own, a year.")
+    ] = 0.03,
+    keeper_stops: Annotated[
+        str | None, typer.Option("--keeper-stops", help="Date or time from which no keeper is there, UTC.")
+    ] = None,
     trials: Annotated[
         int, typer.Option("--trials", min=0, help="Attempts made elsewhere, for the deflated Sharpe ratio.")
     ] = 0,
@@ -45,12 +57,19 @@ def backtest(
 ) -> None:
     """Run mandates over recorded prices: the keeper's own decisions, the vault's own limits, every cost."""
     from offchain.backtest.errors import BacktestError
+    from offchain.backtest.lending import LendingRates
     from offchain.backtest.settings import BacktestSettings
     from offchain.backtest.sweep import sweep
     from offchain.backtest.tear_sheet import document, performances, tear_sheet
 
-    settings = BacktestSettings(deposit_usd=deposit, attacked=attacked, lag_rows=lag)
-    market, notes = _market(prices, start, end, gas, depth)
+    settings = BacktestSettings(
+        deposit_usd=deposit,
+        attacked=attacked,
+        lag_rows=lag,
+        rates=LendingRates(borrow_rate, supply_rate),
+        keeper_stops=_time(keeper_stops, "--keeper-stops"),
+    )
+    market, notes = _market(prices, start, end, gas, depth, staking_yield)
     cells = _cells(mandate, vary or [], settings)
     out.mkdir(parents=True, exist_ok=True)
     journal = out / "cells.jsonl"
@@ -135,7 +154,7 @@ def _replayed(results: list[ReplayedTick]) -> dict[str, Any]:
 
 
 def _market(
-    prices: list[Path], start: str | None, end: str | None, gas: str, depth: float
+    prices: list[Path], start: str | None, end: str | None, gas: str, depth: float, staking_yield: float
 ) -> tuple[MarketSpec, list[str]]:
     from offchain.backtest.gas import load_base_fees
     from offchain.backtest.sweep import MarketSpec
@@ -145,7 +164,8 @@ def _market(
     shift = table.step_seconds if table.bars is not None else 0
     fees = _number(gas)
     base_fees = load_base_fees(gas, table.timestamps + shift) if fees is None else fees
-    market = MarketSpec(table, base_fees, _time(start, "--start"), _time(end, "--end"), depth)
+    times = _time(start, "--start"), _time(end, "--end")
+    market = MarketSpec(table, base_fees, *times, depth, staking_yield=staking_yield)
     return market, [str(problem) for problem in table.problems]
 
 
@@ -214,6 +234,9 @@ def _print_table(results: Any, figures: Any) -> None:
             f"{one.annual_return:>8.1%} {one.annual_volatility:>7.1%} {one.max_drawdown:>9.1%} {one.turnover:>9.2f} "
             f"{one.cost_bps:>9.1f} {one.settlements:>8} {one.trips:>6}"
         )
+    for one in figures:
+        if one.max_leverage > 1.0:
+            typer.echo(f"{one.name}: {one.loan_in_words}")
     for result in results:
         if result.run is None:
             typer.echo(f"{result.name}: not run: {result.problem}")

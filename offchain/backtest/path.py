@@ -154,8 +154,9 @@ def path_from_prices(
             ratios[:, index] = growth
             if series is None:
                 staked = _series(table, "stETH")
+                known = "ether" if staked is None else "stETH"
                 staked = ether if staked is None else staked
-                notes.append(f"{asset.symbol} has no series: its ratio ({staking_yield:.1%} a year) times ether.")
+                notes.append(f"{asset.symbol} has no series: its ratio ({staking_yield:.1%} a year) times {known}.")
                 series = None if staked is None else growth * staked
         if series is None and asset.symbol.upper() in DOLLARS:
             series = np.ones(rows)

@@ -51,6 +51,9 @@ class Performance:
         Probability that the true Sharpe ratio is above what the best of the trials would show by luck alone.
     turnover
         A year: the larger of bought and sold, over value, summed.
+    max_leverage, lowest_health
+        Of what was held over what is left after the debt, 1 without debt; and of the health factor, infinite
+        without debt.
     cost_bps
         A year, of mean value: fees, impact, sandwich, basis, gas, interest owed and liquidation penalties.
     """
@@ -74,8 +77,20 @@ class Performance:
     costs: Costs
     settlements: int
     trips: int
+    max_leverage: float
+    lowest_health: float
+    liquidations: int
     deflated: float
     trials: int
+
+    @property
+    def loan_in_words(self) -> str:
+        """What the debt came to, for a reader."""
+        return (
+            f"leverage up to {self.max_leverage:.2f}, lowest health factor {self.lowest_health:.3f}, "
+            f"interest ${self.costs.borrow:,.0f}, taken by who liquidated or deleveraged ${self.costs.penalty:,.0f}, "
+            f"liquidated {self.liquidations} times"
+        )
 
     def as_json(self) -> dict[str, object]:
         """Plain values; what does not exist is None."""
@@ -124,6 +139,9 @@ def judge(name: str, run: BacktestRun, trial_sharpes: Sequence[float] = (), *, s
         costs=costs,
         settlements=len(run.settlements),
         trips=sum(event.kind == "tripped" for event in run.events),
+        max_leverage=float(track.leverage.max()),
+        lowest_health=float(track.health_factor.min()),
+        liquidations=sum(event.kind == "liquidated" for event in run.events),
         deflated=_deflated(returns, per_year, trial_sharpes) if not flat and len(returns) >= _FEWEST else math.nan,
         trials=max(1, len(trial_sharpes)),
     )

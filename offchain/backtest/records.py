@@ -93,7 +93,7 @@ class Track:
     leverage
         Everything held over what is left after the debt, at the oracle's prices; 1 without debt.
     health_factor
-        Of the lending account; infinite without debt.
+        Of the lending account, the lower of where the market left it and of where the step did; infinite without debt.
     market, staking, fees, impact, sandwich, basis, carry, borrow, penalty, gas
         Parts of the step's change of value: gains positive in the first two and in carry, costs positive in the
         others; borrow is interest owed, penalty what liquidators and who deleveraged took. Gas is paid by the

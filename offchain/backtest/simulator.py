@@ -217,6 +217,7 @@ class Simulator:
         if state is None or market is None or not self._was_live:
             return
         now, before = self._times[row], self.ledger.exposure
+        self._books.row.health_factor = _known_health(state.health_factor)
         seized = lending.liquidated(state, market)
         if seized is not None:
             state, result = seized
@@ -406,7 +407,7 @@ class Simulator:
         if ledger.lending is not None:
             shown = ledger.book(self._prices)
             book.leverage = shown.gross / shown.net if shown.net > 0 else math.inf
-            book.health_factor = shown.health / ONE if shown.health != NO_DEBT else math.inf
+            book.health_factor = min(book.health_factor, _known_health(shown.health))
         book.loss_level, book.turnover_level = (level / ONE for level in ledger.levels(now))
         closed = self._books.close(ledger.exposure)
         closed.value_per_share = (closed.value + ledger.virtual_assets * self._marks[0] / unit) / (
@@ -432,6 +433,10 @@ class Simulator:
     def _dead(self, reading: Reading) -> str:
         pairs = zip(self._assets, reading.statuses, strict=True)
         return ", ".join(f"{asset.symbol} {status.words}" for asset, status in pairs if status)
+
+
+def _known_health(health: int) -> float:
+    return math.inf if health == NO_DEBT else health / ONE
 
 
 def _changes(before: Sequence[int], after: Sequence[int]) -> list[int]:

@@ -23,7 +23,7 @@ from offchain.backtest.engine import fit_to_prices, run_backtest
 from offchain.backtest.errors import BacktestError
 from offchain.backtest.liquidity import ModelledLiquidity
 from offchain.backtest.model_pools import Flow
-from offchain.backtest.path import IntArray, path_from_prices
+from offchain.backtest.path import STAKING_YIELD, IntArray, path_from_prices
 from offchain.backtest.results import Result, append, read_journal, source_digest
 from offchain.backtest.settings import BacktestSettings
 from offchain.backtest.venues import default_pools
@@ -48,6 +48,8 @@ class MarketSpec:
         Unix seconds of the first deposit and of the last row.
     depth_scale
         Multiplies the pools' stated depth.
+    staking_yield
+        Growth of staking ratios a year, where no series tells it.
     """
 
     prices: PriceTable
@@ -56,6 +58,7 @@ class MarketSpec:
     end: int | None = None
     depth_scale: float = 1.0
     flow: Flow = Flow.CENTRED
+    staking_yield: float = STAKING_YIELD
 
     @property
     def digest(self) -> str:
@@ -63,7 +66,8 @@ class MarketSpec:
         told = hashlib.sha256()
         for array in (self.prices.timestamps, self.prices.prices, np.asarray(self.base_fees)):
             told.update(np.ascontiguousarray(array).tobytes())
-        told.update(repr((self.prices.symbols, self.start, self.end, self.depth_scale, str(self.flow))).encode())
+        said = (self.prices.symbols, self.start, self.end, self.depth_scale, str(self.flow), self.staking_yield)
+        told.update(repr(said).encode())
         return told.hexdigest()
 
 
@@ -86,7 +90,9 @@ class Cell:
 def run_cell(cell: Cell, market: MarketSpec, progress: Callable[[int, int], None] | None = None) -> Result:
     """Run one cell; what makes it impossible becomes its problem."""
     try:
-        path = path_from_prices(cell.mandate, market.prices, base_fees=market.base_fees).between(None, market.end)
+        path = path_from_prices(
+            cell.mandate, market.prices, base_fees=market.base_fees, staking_yield=market.staking_yield
+        ).between(None, market.end)
         mandate, notes = fit_to_prices(cell.mandate, path)
         liquidity = ModelledLiquidity(mandate, default_pools(mandate, market.depth_scale), market.flow)
         more: dict[str, Any] = {} if progress is None else {"progress": progress}

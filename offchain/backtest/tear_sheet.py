@@ -14,7 +14,7 @@ import numpy as np
 from offchain.backtest import charts
 from offchain.backtest.charts import COLOURS, Curve
 from offchain.backtest.performance import Performance, judge
-from offchain.backtest.records import BacktestRun, FloatArray, IntArray
+from offchain.backtest.records import BacktestRun, FloatArray, IntArray, Track
 from offchain.backtest.results import Result
 from offchain.web.page import page
 
@@ -66,8 +66,15 @@ def _run_document(result: Result, figures: Performance | None) -> dict[str, Any]
             "value": track.value.tolist(),
             "weights": track.weights.tolist(),
             "breaker": track.breaker.tolist(),
+            "leverage": _finite(track.leverage),
+            "health_factor": _finite(track.health_factor),
         },
     }
+
+
+def _finite(series: FloatArray) -> list[float | None]:
+    """JSON knows no infinity: a vault without debt has no health factor."""
+    return [value if math.isfinite(value) else None for value in series.tolist()]
 
 
 def tear_sheet(
@@ -215,12 +222,37 @@ def _detail(result: Result, index: int, regimes: tuple[IntArray, FloatArray] | N
          + charts.key(list(zip(cost_names, COLOURS, strict=False)))),
         ("Turnover so far, times the value", charts.filled(turned, "Cumulative turnover", _number, height=160)),
     )  # fmt: skip
-    drawn = "".join(f"<h3>{name}</h3><figure>{figure}</figure>" for name, figure in figures)
+    charted = (*figures, *_loan_charts(track, colour))
+    drawn = "".join(f"<h3>{name}</h3><figure>{figure}</figure>" for name, figure in charted)
     opened = " open" if index == 0 else ""
     return (
         f"<section><h2>{escape(result.name)}</h2><details{opened}><summary>Charts, decisions and events</summary>"
         f"{drawn}{_decisions(run)}{_events(run)}{_notes(run)}</details></section>"
     )
+
+
+def _loan_charts(track: Track, colour: str) -> tuple[tuple[str, str], ...]:
+    """Leverage and health factor, of a vault that ever owed something."""
+    if not (track.leverage > 1.0).any():
+        return ()
+    finite = np.where(np.isfinite(track.leverage), track.leverage, np.nan)
+    leverage = Curve("leverage", track.timestamps, np.nan_to_num(finite, nan=float(np.nanmax(finite))), colour)
+    owing = np.isfinite(track.health_factor)
+    # Beyond three nothing is near a liquidation.
+    health = Curve("health factor", track.timestamps[owing], np.minimum(track.health_factor[owing], 3.0), COLOURS[1])
+    return (
+        ("Leverage: everything held over what is left after the debt",
+         charts.filled(leverage, "Leverage", _number)),
+        ("Health factor while something is owed, at most 3; below 1 the account is liquidated",
+         charts.curves([health], "Health factor", _number, height=200, base=1.0)),
+        ("Interest owed so far, USD",
+         charts.filled(Curve("interest", track.timestamps, np.cumsum(track.borrow), colour), "Interest owed", _usd,
+                       height=160)),
+    )  # fmt: skip
+
+
+def _usd(value: float) -> str:
+    return f"{value:,.0f}"
 
 
 def _decisions(run: BacktestRun) -> str:

@@ -251,10 +251,34 @@ def test_backtest_writes_a_sheet_and_prints_one_json(plimsoll, walked, tmp_path)
     assert (tmp_path / "backtest.html").read_text().startswith("<!doctype html>")
 
 
+def test_backtest_of_a_mandate_that_lends_runs_with_its_loan(plimsoll, walked, tmp_path):
+    command = (
+        "backtest",
+        "--mandate",
+        BLUE_CHIP.with_name("leveraged-staking.yaml"),
+        "--prices",
+        walked,
+        "--out",
+        tmp_path,
+        "--borrow-rate",
+        "0.01",
+    )
+    code, out, _ = plimsoll(*command)
+
+    assert code == 0
+    assert "leverage up to 3." in out
+    assert "lowest health factor 1." in out
+    (run,) = json.loads((tmp_path / "backtest.json").read_text())["runs"]
+    assert run["performance"]["costs"]["borrow"] > 0
+    assert min(health for health in run["series"]["health_factor"] if health) > 1
+    assert "Health factor while something is owed" in (tmp_path / "backtest.html").read_text()
+
+
 @pytest.mark.parametrize(
     ("options", "culprit"),
     [
         (["--start", "soon"], "--start soon"),
+        (["--keeper-stops", "soon"], "--keeper-stops soon"),
         (["--start", "2023-01-05"], "the first start is 2023-"),
         (["--workers", "zero"], "--workers zero"),
         (["--gas", "none.csv"], "none.csv"),
