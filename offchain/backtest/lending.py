@@ -26,6 +26,8 @@ ONE = 10**18
 BPS = 10**14
 FULL_BPS = 10_000
 YEAR_SECONDS = 365 * 86_400
+AUCTION_SECONDS = 1_800
+"""In which what deleveraging pays grows from nothing to the mandate's limit."""
 
 VOLATILE: Final = RateCurve(base=0.01, slope=0.038, steep_slope=0.8, optimal=0.8, reserve_factor=0.1)
 STABLE: Final = RateCurve(base=0.0, slope=0.04, steep_slope=0.6, optimal=0.9, reserve_factor=0.1)
@@ -285,13 +287,23 @@ class Deleveraged:
     paid: int
 
 
+def auctioned_bps(limits: VaultLimits, waited: int) -> int:
+    """Discount that deleveraging pays after so many seconds below the trigger, or since the halt."""
+    return limits.deleverage_discount_bps * min(waited, AUCTION_SECONDS) // AUCTION_SECONDS
+
+
 def deleveraged(
-    state: LendingState, wallet: Sequence[int], prices: Sequence[int], limits: VaultLimits, halted: bool
+    state: LendingState,
+    wallet: Sequence[int],
+    prices: Sequence[int],
+    limits: VaultLimits,
+    halted: bool,
+    discount_bps: int,
 ) -> Deleveraged | None:
     """``VaultExtension.deleverage``, by somebody who has enough of the debt; None where it would revert.
 
     The largest debt is repaid, first with what the wallet has of it, then for the largest collateral at the oracle's
-    prices and the mandate's discount, up to the target health factor.
+    prices and a discount, up to the target health factor.
     """
     trigger, target = limits.deleverage_trigger_bps * BPS, limits.deleverage_target_bps * BPS
     health = state.health_factor
@@ -303,7 +315,7 @@ def deleveraged(
     from_wallet = min(_needed(account, debt, prices, target, 0), wallet[debt])
     if from_wallet:
         account = account.repay(debt, from_wallet)
-    price = (FULL_BPS + limits.deleverage_discount_bps) * ONE // FULL_BPS
+    price = (FULL_BPS + discount_bps) * ONE // FULL_BPS
     lost = price * account.threshold(collateral) * BPS // ONE
     if target <= lost:
         return None

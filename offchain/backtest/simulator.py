@@ -232,7 +232,9 @@ class Simulator:
         """Somebody repays debt for collateral where the mandate allows it."""
         ledger, before = self.ledger, self.ledger.exposure
         halted = ledger.breaker is BreakerState.HALTED
-        done = lending.deleveraged(state, ledger.holdings, self._prices, ledger.limits, halted)
+        # As though it had been low since the step before.
+        discount = lending.auctioned_bps(ledger.limits, self._times[row] - self._times[row - 1])
+        done = lending.deleveraged(state, ledger.holdings, self._prices, ledger.limits, halted, discount)
         if done is None:
             return
         holdings = list(ledger.holdings)

@@ -12,7 +12,7 @@ import pytest
 
 from offchain.backtest.errors import Refused
 from offchain.backtest.ledger import Ledger
-from offchain.backtest.lending import accrued, act, deleveraged, repriced
+from offchain.backtest.lending import accrued, act, auctioned_bps, deleveraged, repriced
 from offchain.market.lending import LendingKey, ReserveKey, decode_lending, lending_calls
 from offchain.market.snapshot import AssetState, Block, LendingState, Snapshot
 from offchain.route.leg import LendingAction
@@ -122,7 +122,10 @@ class Twins:
         world, prices = self.lender.world, self.lender.world.prices()
         self.lender.bring("carol", "USDC", usdc(10_000_000))
         assert self.ledger.lending is not None
-        done = deleveraged(self.ledger.lending, self.ledger.holdings, prices, self.ledger.limits, False)
+        state = self.ledger.lending
+        discount = world.mandate.deleverage_terms(state.health_factor)[2]
+        assert discount == auctioned_bps(self.ledger.limits, world.alarms.unhealthy_for(world.mandate))
+        done = deleveraged(state, self.ledger.holdings, prices, self.ledger.limits, False, discount)
         debt, collateral = (0, 1) if done is None else (done.debt, done.collateral)
         paid, _ = attempt(lambda: world.vault.deleverage(0, debt, collateral, usdc(10_000_000), sender="carol"))
         assert (paid is None) == (done is None)
@@ -206,7 +209,9 @@ def test_interest_is_what_the_pool_says_after_a_day(twins: Twins) -> None:
     assert dollars.owed == twins.lender.position()[1][0]
 
 
-def test_anyone_deleverages_by_the_same_amounts(twins: Twins) -> None:
+@pytest.mark.parametrize("waited", [0, 900, 3_600])
+def test_anyone_deleverages_by_the_same_amounts(twins: Twins, waited: int) -> None:
+    """The longer it waited below the trigger, the more is paid for it."""
     twins.lend(LendingAction.SUPPLY, "WETH", 2**127)
     twins.lend(LendingAction.BORROW, "USDC", usdc(180_000))
     world = twins.lender.world
@@ -218,6 +223,10 @@ def test_anyone_deleverages_by_the_same_amounts(twins: Twins) -> None:
     assert twins.ledger.lending is not None
     assert repriced(twins.ledger.lending, world.prices()).health_factor == twins.ledger.lending.health_factor
     assert twins.ledger.lending.health_factor < 12_500 * BPS
+    for _ in range(waited // 300 + 1):
+        attempt(lambda: world.alarms.poke(world.mandate, sender="bob"))
+        world.evm.mine(300)
+    twins.adopt()
     found: Any = twins.deleverage()
     assert found is not None
     assert twins.ledger.lending.health_factor >= 14_999 * BPS
