@@ -8,7 +8,7 @@ from typing import ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
-from tests.invariants.__main__ import machines, soak
+from tests.invariants.soak import machines, soak
 
 
 class Purse(RuleBasedStateMachine):
@@ -33,7 +33,7 @@ def test_every_machine_is_found() -> None:
 
 
 def test_a_failure_ends_with_the_shortest_sequence() -> None:
-    (report,) = soak({Purse: 1}, 100_000, first_seed=1)
+    (report,) = soak({Purse: 1}, 100_000, first_seed=1, workers=2)
     assert report.steps < 100_000
     assert report.failure is not None
     story = report.failure[report.failure.index("state = ") :]
