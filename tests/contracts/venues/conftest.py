@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.lending import Lending, lending_and_balancer
+from tests.support.lending import Lending, lending_and_balancer, lending_world
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +28,17 @@ def leveraged(lending: Lending) -> Lending:
     lending.open()
     lending.world.deposit("bob", 200_000 * 10**6)
     return lending
+
+
+@pytest.fixture(scope="session")
+def _bounded() -> Lending:
+    return lending_world(
+        max_leverage_bps=13_500, max_venues_bps=(7_000,), min_buffer_bps=500, max_weight_bps=7_000, frozen_trips=1
+    )
+
+
+@pytest.fixture
+def bounded(_bounded: Lending) -> Iterator[Lending]:
+    """A vault whose mandate bounds leverage, venue and buffer, and whose breaker knows reserves."""
+    with _bounded.world.evm.rolled_back():
+        yield _bounded
