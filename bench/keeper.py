@@ -111,8 +111,9 @@ def _measure(sandbox, folder: Path) -> Row:  # type: ignore[no-untyped-def]
                 for name in STEPS:
                     parts[name].append((spans[name].end_time - spans[name].start_time) / 1e9)
             keeper.settle_down()
+        head = node.head()
         before = client.round_trips
-        keeper._read(node.head())
+        keeper._read(head)
         snapshot_trips = client.round_trips - before
     return {
         "name": "block_to_order",

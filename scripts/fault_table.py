@@ -12,16 +12,19 @@ FIGURES = PROJECT / "out" / "faults.json"
 PAGE = PROJECT / "docs" / "operations.md"
 BEGIN, END = "<!-- faults: make faults -->", "<!-- /faults -->"
 MOMENTS = ("before the decision", "order on its way")
+TRANSPORTS = {"http": "HTTP", "ws": "WebSocket", "ipc": "IPC"}
 
 
 def table(rows: list[dict[str, object]]) -> str:
     """One line a fault, seconds until the intent was settled after the fault had ended."""
-    seconds = {(row["fault"], row["when"]): row["recovery_s"] for row in rows}
+    seconds = {(row["fault"], row["transport"], row["when"]): row["recovery_s"] for row in rows}
     faults = dict.fromkeys(row["fault"] for row in rows)
-    lines = [f"| the node … | {MOMENTS[0]} | {MOMENTS[1]} |", "|---|---:|---:|"]
-    lines += [
-        f"| {fault} | {seconds[fault, MOMENTS[0]]:.1f} s | {seconds[fault, MOMENTS[1]]:.1f} s |" for fault in faults
-    ]
+    columns = [(transport, moment) for moment in MOMENTS for transport in TRANSPORTS]
+    heads = [f"{moment}, {TRANSPORTS[transport]}" for transport, moment in columns]
+    lines = [f"| the node … | {' | '.join(heads)} |", "|---|" + "---:|" * len(columns)]
+    for fault in faults:
+        cells = [f"{seconds[fault, transport, moment]:.1f} s" for transport, moment in columns]
+        lines.append(f"| {fault} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

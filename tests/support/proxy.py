@@ -1,18 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A JSON-RPC proxy that does to a node what the internet does."""
+"""A JSON-RPC proxy that does to a node what the internet does, over HTTP, a WebSocket or a socket (IPC)."""
 
 from __future__ import annotations
 
 import json
-import socket
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.request import Request, urlopen
+
+from tests.support.fronts import FRONTS, Reply
 
 Message = dict[str, Any]
 UNAVAILABLE = 503
@@ -67,36 +66,25 @@ FAULTS = (
 
 
 class FaultProxy:
-    """Stands before a node and passes everything on, unless `fault` says otherwise."""
+    """Stands before a node and passes everything on, unless `fault` says otherwise.
 
-    def __init__(self, target: str) -> None:
+    Parameters
+    ----------
+    target
+        The node's ``http://`` URL.
+    transport
+        How the proxy is reached, see `FRONTS`.
+    """
+
+    def __init__(self, target: str, transport: str = "http") -> None:
         self.target = target
         self.fault: Fault | None = None
         self.seen: list[str] = []
-        proxy = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                proxy._serve(self, body)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        class Quiet(ThreadingHTTPServer):
-            daemon_threads = True
-
-            def handle_error(self, *_: Any) -> None:
-                pass
-
-        self._server = Quiet(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        self._front = FRONTS[transport](self._serve)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return self._front.url
 
     @contextmanager
     def failing(self, fault: Fault) -> Iterator[None]:
@@ -107,33 +95,29 @@ class FaultProxy:
             self.fault = None
 
     def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._front.stop()
 
-    def _serve(self, handler: BaseHTTPRequestHandler, body: bytes) -> None:
+    def _serve(self, body: bytes) -> Reply | None:
         payload = json.loads(body)
         requests = payload if isinstance(payload, list) else [payload]
         self.seen += [one["method"] for one in requests]
         fault = self.fault
         if fault is None or (fault.methods and not any(one["method"] in fault.methods for one in requests)):
-            _reply(handler, 200, self._ask(body))
-            return
+            return Reply(self._ask(body))
         if fault.delay:
             time.sleep(fault.delay)
         if fault.drop == "before":
-            _hang_up(handler)
-            return
+            return None
         if fault.lag:
             body = json.dumps(self._aged(payload, fault.lag)).encode()
         answer = self._ask(body)
         if fault.drop == "after":
-            _hang_up(handler)
-        elif fault.body is not None:
-            _reply(handler, fault.status, fault.body)
-        elif fault.truncate:
-            _reply(handler, 200, answer[: len(answer) // 2])
-        else:
-            _reply(handler, 200, json.dumps(_changed(json.loads(answer), requests, fault)).encode())
+            return None
+        if fault.body is not None:
+            return Reply(fault.body, fault.status)
+        if fault.truncate:
+            return Reply(answer[: len(answer) // 2])
+        return Reply(json.dumps(_changed(json.loads(answer), requests, fault)).encode())
 
     def _ask(self, body: bytes) -> bytes:
         request = Request(self.target, body, {"Content-Type": "application/json"})
@@ -162,16 +146,3 @@ def _changed(answer: Any, requests: list[Message], fault: Fault) -> Any:
         elif fault.block_hash and methods.get(item["id"]) == "eth_getBlockByNumber":
             item["result"]["hash"] = fault.block_hash
     return answer
-
-
-def _reply(handler: BaseHTTPRequestHandler, status: int, body: bytes) -> None:
-    handler.send_response(status)
-    handler.send_header("Content-Type", "application/json")
-    handler.send_header("Content-Length", str(len(body)))
-    handler.end_headers()
-    handler.wfile.write(body)
-
-
-def _hang_up(handler: BaseHTTPRequestHandler) -> None:
-    handler.close_connection = True
-    handler.connection.shutdown(socket.SHUT_RDWR)

@@ -12,6 +12,7 @@ from offchain.keeper.records import Decision
 from offchain.keeper.states import State
 from offchain.market.rpc import NodeClient
 from offchain.settle.node import Node
+from tests.support.fronts import FRONTS
 from tests.support.proxy import FAULTS, FaultProxy
 
 OUT = Path(__file__).parents[3] / "out"
@@ -33,17 +34,23 @@ def table():
     """What each fault cost; written beside the other results."""
     rows = []
     yield rows
-    if len(rows) < 2 * len(FAULTS):
+    if len(rows) < 2 * len(FAULTS) * len(FRONTS):
         return
     OUT.mkdir(exist_ok=True)
     (OUT / "faults.json").write_text(json.dumps(rows, indent=2) + "\n")
     for row in rows:
-        print(f"{row['fault']:<24}{row['when']:<22}{row['recovery_s']:>7.2f} s")
+        print(f"{row['fault']:<24}{row['transport']:<6}{row['when']:<22}{row['recovery_s']:>7.2f} s")
+
+
+@pytest.fixture(params=["http", *(pytest.param(one, marks=pytest.mark.slow) for one in FRONTS if one != "http")])
+def transport(request):
+    """How the keeper reaches its node; all but HTTP are left to `make test-all`, where clients alone are enough."""
+    return request.param
 
 
 @pytest.fixture
-def proxy(stage):
-    proxy = FaultProxy(stage.sandbox.rpc_url)
+def proxy(stage, transport):
+    proxy = FaultProxy(stage.sandbox.rpc_url, transport)
     direct, stage.node = stage.node, Node(NodeClient(proxy.url, timeout=TIMEOUT))
     yield proxy
     stage.node.client.close()
@@ -115,23 +122,22 @@ def sometimes_slow(quick):
 
 
 @pytest.mark.parametrize("fault", sometimes_slow(QUICK), ids=lambda one: one.name)
-def test_intent_is_settled_once_when_the_node_fails_before_the_decision(stage, proxy, running, table, fault):
+def test_intent_is_settled_once_when_the_node_fails_before_the_decision(stage, proxy, transport, running, table, fault):
     journal = running.keeper.journal
     running.keeper.recover()
     running.keeper.recover = lambda: None
     with proxy.failing(fault):
         running.thread.start()
         running.pass_time(FAILS_FOR)
-    table.append(
-        {"fault": fault.name, "when": "before the decision", "recovery_s": running.wait(lambda: finished(journal))}
-    )
+    seconds = running.wait(lambda: finished(journal))
+    table.append({"fault": fault.name, "transport": transport, "when": "before the decision", "recovery_s": seconds})
     running.stop()
 
     settled_once(stage, journal)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda one: one.name)
-def test_intent_is_settled_once_when_the_node_fails_while_it_is_sent(stage, proxy, running, table, fault):
+def test_intent_is_settled_once_when_the_node_fails_while_it_is_sent(stage, proxy, transport, running, table, fault):
     journal = running.keeper.journal
     running.keeper.recover()
     running.keeper.recover = lambda: None
@@ -140,9 +146,8 @@ def test_intent_is_settled_once_when_the_node_fails_while_it_is_sent(stage, prox
     with proxy.failing(fault):
         running.thread.start()
         running.pass_time(FAILS_FOR)
-    table.append(
-        {"fault": fault.name, "when": "order on its way", "recovery_s": running.wait(lambda: finished(journal))}
-    )
+    seconds = running.wait(lambda: finished(journal))
+    table.append({"fault": fault.name, "transport": transport, "when": "order on its way", "recovery_s": seconds})
     running.stop()
 
     settled_once(stage, journal)

@@ -10,6 +10,7 @@ import pytest
 from offchain.market.heads import HeadWatch
 from offchain.market.rpc import MalformedReply, NodeClient, NodeError, NodeUnreachable, RpcError
 from offchain.sandbox.anvil import Anvil
+from tests.support.proxy import FAULTS, FaultProxy
 
 
 @pytest.fixture(scope="module")
@@ -137,3 +138,24 @@ def test_pause_is_only_a_pause_where_nothing_is_announced():
     watch.wait(0.2)
 
     assert time.monotonic() - began >= 0.2
+
+
+@pytest.fixture(params=["ws", "ipc"])
+def proxy(request, node):
+    proxy = FaultProxy(node["http"], request.param)
+    yield proxy
+    proxy.stop()
+
+
+@pytest.mark.parametrize("fault", [one for one in FAULTS if not one.methods], ids=lambda one: one.name)
+def test_fault_of_any_kind_is_a_typed_error_and_over_when_it_ends(proxy, fault):
+    changes_only = fault.lag or fault.chain_id or fault.results is not None
+    with NodeClient(proxy.url, retries=0, timeout=0.1) as client:
+        assert client.call("eth_chainId") == "0x1"
+        with proxy.failing(fault):
+            if changes_only:
+                client.call("eth_chainId")
+            else:
+                with pytest.raises(NodeError):
+                    client.call("eth_chainId")
+        assert client.call("eth_chainId") == "0x1"
