@@ -50,7 +50,7 @@ keeper-soak: setup ## One keeper process through a simulated year; writes out/ke
 	python -m tests.soak
 
 .PHONY: faults
-faults: setup ## Let a node fail in sixteen ways; writes the table of docs/operations.md
+faults: setup ## Let a node fail in sixteen ways over three transports; writes the table of docs/operations.md
 	pytest -q tests/offchain/keeper/test_faults.py
 	@python scripts/fault_table.py
 
