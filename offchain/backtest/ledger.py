@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from offchain.allocate.judge import Book, Portfolio, judge
 from offchain.allocate.limits import FULL_BPS, ONE, settlement_state, values
+from offchain.backtest.alarms import DRAWDOWN, NO_REASON, Alarms, Peak, Sight
 from offchain.backtest.errors import Refused
 from offchain.backtest.lending import with_account
 from offchain.market.snapshot import BreakerState, LendingState, Snapshot, VaultLimits, VaultState
@@ -23,7 +24,7 @@ LEVEL_UNIT = 10**7
 """What the buckets' levels are kept in, rounded up."""
 DUST = 1
 """Base units that a lending protocol's own rounding may move a balance by."""
-NO_REASON, DRAWDOWN, GUARDIAN = 0, 1, 2
+NO_PEAK, NO_ALARMS = Peak(), Alarms()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,8 @@ class Ledger:
     nonce: int = 0
     breaker: BreakerState = BreakerState.ACTIVE
     breaker_reason: int = NO_REASON
-    peak: int = 0
+    peak: Peak = NO_PEAK
+    alarms: Alarms = NO_ALARMS
     loss_level: int = 0
     turnover_level: int = 0
     levels_at: int = 0
@@ -74,7 +76,7 @@ class Ledger:
             nonce=vault.nonce,
             breaker=vault.breaker,
             breaker_reason=vault.breaker_reason,
-            peak=vault.peak,
+            peak=Peak(vault.peak, 0, snapshot.block.timestamp),
             loss_level=vault.loss_level,
             turnover_level=vault.turnover_level,
             levels_at=snapshot.block.timestamp,
@@ -148,11 +150,16 @@ class Ledger:
             _leaked(self.turnover_level, elapsed, self.limits.turnover_refill_bps_per_day),
         )
 
-    def condition(self, per_share: int) -> BreakerState:
+    def peak_at(self, now: int) -> int:
+        """What the drawdown counts from, USD at 18 decimals per 10**18 share units."""
+        return self.peak.at(now, self.limits.peak_window_hours)
+
+    def condition(self, per_share: int, now: int) -> BreakerState:
         """State that the drawdown from the peak asks for."""
-        if per_share * FULL_BPS <= self.peak * (FULL_BPS - self.limits.drawdown_halt_bps):
+        peak = self.peak_at(now)
+        if per_share * FULL_BPS <= peak * (FULL_BPS - self.limits.drawdown_halt_bps):
             return BreakerState.HALTED
-        if per_share * FULL_BPS <= self.peak * (FULL_BPS - self.limits.drawdown_reduce_bps):
+        if per_share * FULL_BPS <= peak * (FULL_BPS - self.limits.drawdown_reduce_bps):
             return BreakerState.REDUCE_ONLY
         return BreakerState.ACTIVE
 
@@ -168,7 +175,7 @@ class Ledger:
             breaker_reason=self.breaker_reason,
             total_supply=self.supply,
             value_per_share=self.value_per_share(prices),
-            peak=self.peak,
+            peak=self.peak_at(now),
             loss_level=loss_level,
             turnover_level=turnover_level,
             mandate_hash=self.mandate_hash,
@@ -178,7 +185,7 @@ class Ledger:
 
     # Entering and leaving.
 
-    def deposit(self, assets: int, prices: Sequence[int]) -> tuple[Ledger, int]:
+    def deposit(self, assets: int, prices: Sequence[int], now: int) -> tuple[Ledger, int]:
         """Take base units for shares, less the entry fee; the vault afterwards and the shares.
 
         Raises
@@ -191,14 +198,16 @@ class Ledger:
             raise Refused("vault: zero shares")
         before = self.per_share(self.worth(prices), prices[0])
         worth = self.worth(prices) + assets * prices[0] // ONE
-        ledger = replace(self, peak=before) if not self.supply else self
-        if max(ledger.breaker, ledger.condition(before)) is not BreakerState.ACTIVE:
+        ledger = self
+        if not self.supply:
+            ledger = replace(self, peak=Peak(before, 0, now), alarms=self.alarms.reset(now))
+        if max(ledger.breaker, ledger.condition(before, now)) is not BreakerState.ACTIVE:
             raise Refused("breaker: not active")
         holdings = (self.holdings[0] + assets, *self.holdings[1:])
         ledger = replace(ledger, holdings=holdings, supply=self.supply + shares)
-        return ledger._observed(ledger.per_share(worth, prices[0])), shares
+        return ledger._observed(ledger.per_share(worth, prices[0]), now), shares
 
-    def redeem(self, shares: int, prices: Sequence[int]) -> tuple[Ledger, int]:
+    def redeem(self, shares: int, prices: Sequence[int], now: int) -> tuple[Ledger, int]:
         """Burn shares for base units in the wallet, less the exit fee; the vault afterwards and the base units.
 
         Raises
@@ -218,7 +227,7 @@ class Ledger:
         worth = self.worth(prices) - assets * prices[0] // ONE
         holdings = (self.holdings[0] - assets, *self.holdings[1:])
         ledger = replace(self, holdings=holdings, supply=self.supply - shares)
-        return ledger._observed(ledger.per_share(worth, prices[0])), assets
+        return ledger._observed(ledger.per_share(worth, prices[0]), now), assets
 
     def redeem_in_kind(self, shares: int) -> tuple[Ledger, tuple[int, ...]]:
         """Burn shares for their part of every token, less the exit fee; asks no oracle and no breaker.
@@ -281,25 +290,41 @@ class Ledger:
             levels_at=snapshot.block.timestamp,
             settled_at=snapshot.block.timestamp,
         )
-        return ledger._observed(ledger.value_per_share(prices)), verdict.loss, verdict.turnover
+        now = snapshot.block.timestamp
+        return ledger._observed(ledger.value_per_share(prices), now), verdict.loss, verdict.turnover
 
     # The breaker.
 
-    def trip(self, prices: Sequence[int]) -> Ledger:
+    def poked(self, sight: Sight, prices: Sequence[int], now: int) -> Ledger:
+        """With what anyone may record for the breaker's table; the same where there is nothing new."""
+        per_share = self.value_per_share(prices)
+        return replace(self, alarms=self.alarms.poked(sight, self.limits, self.base_decimals, per_share, now))
+
+    def trip(self, sight: Sight, prices: Sequence[int], now: int) -> Ledger:
         """Apply the breaker's table.
+
+        Parameters
+        ----------
+        sight
+            What the alarms see; the drawdown is only looked at while it is live.
 
         Raises
         ------
         Refused
             No condition asks for a higher state.
         """
-        condition = self.condition(self.value_per_share(prices))
-        if condition <= self.breaker:
+        health = self.portfolio.health
+        state, reason = self.alarms.condition(sight, self.limits, self.base_decimals, self.settled_at, health, now)
+        if sight.live:
+            drawdown = self.condition(self.value_per_share(prices), now)
+            if drawdown > state:
+                state, reason = drawdown, DRAWDOWN
+        if state <= self.breaker:
             raise Refused("breaker: no condition")
-        return replace(self, breaker=condition, breaker_reason=DRAWDOWN)
+        return replace(self, breaker=state, breaker_reason=reason)
 
-    def resume(self, prices: Sequence[int]) -> Ledger:
-        """Back to ACTIVE with the peak rebased; the owner, after the delay.
+    def resume(self, prices: Sequence[int], now: int) -> Ledger:
+        """Back to ACTIVE with the peak rebased and the clocks stopped; the owner, after the delay.
 
         Raises
         ------
@@ -308,11 +333,17 @@ class Ledger:
         """
         if self.breaker is BreakerState.ACTIVE:
             raise Refused("breaker: active")
-        peak = self.value_per_share(prices)
-        return replace(self, breaker=BreakerState.ACTIVE, breaker_reason=NO_REASON, peak=peak)
+        return replace(
+            self,
+            breaker=BreakerState.ACTIVE,
+            breaker_reason=NO_REASON,
+            peak=Peak(self.value_per_share(prices), 0, now),
+            alarms=self.alarms.reset(now),
+        )
 
-    def _observed(self, per_share: int) -> Ledger:
-        return replace(self, peak=per_share) if per_share > self.peak else self
+    def _observed(self, per_share: int, now: int) -> Ledger:
+        peak = self.peak.observed(per_share, now, self.limits.peak_window_hours)
+        return self if peak is self.peak else replace(self, peak=peak)
 
     def _total_assets(self, prices: Sequence[int]) -> int:
         return self.worth(prices) * ONE // prices[0]

@@ -18,6 +18,7 @@ from eth_utils.crypto import keccak
 
 from offchain.allocate import Plan
 from offchain.backtest import lending
+from offchain.backtest.alarms import WORDS, Sight
 from offchain.backtest.books import Books
 from offchain.backtest.errors import MarketPathError, Refused
 from offchain.backtest.feeds import Oracle, Reading
@@ -27,23 +28,22 @@ from offchain.backtest.liquidity import Liquidity
 from offchain.backtest.path import GWEI, MarketPath
 from offchain.backtest.records import BacktestRun, Event, EventKind, Row, SettlementRecord, Track
 from offchain.backtest.settings import BacktestSettings, CapitalFlow, FlowKind, Moment
-from offchain.backtest.trading import Traded, settle
+from offchain.backtest.trading import settle, settlement_gas, settlement_record
 from offchain.errors import PlimsollError
 from offchain.forecast import make_forecast
+from offchain.keeper.breaker_watch import RECORDED_LIMITS
 from offchain.keeper.pipeline import deliberate
 from offchain.mandate import Mandate
 from offchain.market.history import PriceHistory
 from offchain.market.snapshot import NO_DEBT, AssetState, Block, BreakerState, LendingState, Snapshot
-from offchain.route.gas import LENDING_GAS
-from offchain.route.leg import LendingAction
 from offchain.route.pool import pools_from_states
 from offchain.settle.compile import compile_order
 from offchain.settle.order import Order
 
 BLOCK_SECONDS = 12
 DAY = 86_400
-SETTLE_GAS, LEG_GAS, TRIP_GAS = 250_000, 63_000, 160_000
-"""Units of gas, from receipts of settlements of five assets."""
+TRIP_GAS, POKE_GAS = 160_000, 120_000
+"""Units of gas; a record, or a heartbeat, reads the oracle."""
 ONE = 10**18
 WETH = "0xc02aaa39b223fe8d0a0e5c4f27ead9083c756cc2"
 
@@ -249,19 +249,47 @@ class Simulator:
     # The breaker.
 
     def _guard(self, row: int) -> None:
-        """Anyone trips what the table asks for; the owner resumes after the delay."""
-        now = self._times[row]
-        if not self._was_live or not self.ledger.supply:
+        """Anyone records and trips what the table asks for; the owner resumes after the delay."""
+        if not self.ledger.supply:
             return
+        now, limits = self._times[row], self.ledger.limits
+        sight = Sight.of(self.oracle.reading(row), limits)
+        self._show_life(row)
+        if any(getattr(limits, name) for name in RECORDED_LIMITS):
+            self._record(self.ledger.poked(sight, self._prices, now), row)
+        if not self._was_live and sight.live:
+            return  # nothing watches the oracle, and the value per share cannot be read
         try:
-            self.ledger = self.ledger.trip(self._prices)
+            self.ledger = self.ledger.trip(sight, self._prices, now)
         except Refused:
             pass
         else:
-            drawdown = 1 - self.ledger.value_per_share(self._prices) / self.ledger.peak
-            self._tell(now, EventKind.TRIPPED, f"{self.ledger.breaker.name} at {drawdown:.1%} below the peak")
+            self._tell(now, EventKind.TRIPPED, f"{self.ledger.breaker.name} {self._trip_reason(now)}")
             self._books.row.gas += self._gas_usd(row, TRIP_GAS)
-        self._recover(now)
+        if self._was_live:
+            self._recover(now)
+
+    def _trip_reason(self, now: int) -> str:
+        words = WORDS.get(self.ledger.breaker_reason)
+        if words is not None:
+            return f"for {words}"
+        drawdown = 1 - self.ledger.value_per_share(self._prices) / self.ledger.peak_at(now)
+        return f"at {drawdown:.1%} below the peak"
+
+    def _record(self, after: Ledger, row: int) -> None:
+        if after.alarms != self.ledger.alarms:
+            self.ledger = after
+            self._books.row.gas += self._gas_usd(row, POKE_GAS)
+
+    def _show_life(self, row: int) -> None:
+        """A keeper's heartbeat, once half of the time in which there must be one is over."""
+        now, alarms = self._times[row], self.ledger.alarms
+        silence = self.ledger.limits.heartbeat_minutes * 60
+        if silence and self._keeper_lives(now) and now >= max(alarms.beat, self.ledger.settled_at) + silence // 2:
+            self._record(replace(self.ledger, alarms=replace(alarms, beat=now)), row)
+
+    def _keeper_lives(self, now: int) -> bool:
+        return self.settings.keeper_stops is None or now < self.settings.keeper_stops
 
     def _recover(self, now: int) -> None:
         if self.ledger.breaker is BreakerState.ACTIVE or self.settings.recovery_days is None:
@@ -272,7 +300,7 @@ class Simulator:
             # The owner echoes the state that was seen: another one starts the delay anew.
             self._scheduled = (*seen, now + round(self.settings.recovery_days * DAY))
         if now >= self._scheduled[2]:
-            self.ledger = self.ledger.resume(self._prices)
+            self.ledger = self.ledger.resume(self._prices, now)
             self._scheduled = None
             self._tell(now, EventKind.RESUMED, f"from {seen[0].name}, peak rebased")
 
@@ -288,20 +316,19 @@ class Simulator:
         self._require_live()
         base = self._prices[0] / 10 ** (36 - self._assets[0].decimals)
         assets = round(flow.usd / base * 10 ** self._assets[0].decimals)
-        self.ledger, _ = self.ledger.deposit(assets, self._prices)
+        self.ledger, _ = self.ledger.deposit(assets, self._prices, now)
         usd = self._books.enter([assets, *[0] * (len(self._assets) - 1)])
         self._tell(now, EventKind.DEPOSIT, f"${usd:,.0f}")
 
     def _leave(self, flow: CapitalFlow, now: int) -> None:
-        shares = int(self.ledger.supply * flow.part)
-        amounts: tuple[int, ...]
+        shares, before = int(self.ledger.supply * flow.part), self.ledger.exposure
         if flow.kind is FlowKind.REDEEM:
             self._require_live()
-            self.ledger, paid = self.ledger.redeem(shares, self._prices)
-            amounts = (paid, *[0] * (len(self._assets) - 1))
+            self.ledger, _ = self.ledger.redeem(shares, self._prices, now)
         else:
-            self.ledger, amounts = self.ledger.redeem_in_kind(shares)
-        usd = self._books.leave(amounts)
+            self.ledger, _ = self.ledger.redeem_in_kind(shares)
+        # With a loan the lending pool's own rounding goes with him.
+        usd = self._books.leave(_changes(self.ledger.exposure, before))
         self._tell(now, EventKind.REDEMPTION, f"{flow.kind}: {flow.part:.1%} of the shares for ${usd:,.0f}")
 
     def _require_live(self) -> None:
@@ -312,7 +339,7 @@ class Simulator:
 
     def _is_due(self, now: int) -> bool:
         """Whether an interval has begun, or the health factor slipped below what a plan lets be."""
-        if self.settings.keeper_stops is not None and now >= self.settings.keeper_stops:
+        if not self._keeper_lives(now):
             return False
         interval = self.mandate.execution.interval_minutes * 60
         return self._last_tick is None or now // interval > self._last_tick // interval or self._has_slipped
@@ -366,12 +393,12 @@ class Simulator:
         if self.ledger.lending is not None:
             # The pool's rounding of what was moved there and back.
             self._books.owe(_changes(swapped, _changes(before, self.ledger.exposure)))
-        gas = gas_usd * _settlement_gas(order)
+        gas = gas_usd * settlement_gas(order)
         self._books.row.gas += gas
         self._books.row.turnover += traded.turnover / ONE
         self._decisions[str(plan.reason)] += 1
         self._last_problem = ""
-        self._settlements.append(_settlement(self._times[row], plan, traded, value, gas))
+        self._settlements.append(settlement_record(self._times[row], plan, traded, value, gas))
 
     def _history(self, row: int) -> PriceHistory:
         window = self.mandate.objective.covariance.window_days
@@ -404,7 +431,7 @@ class Simulator:
         unit = 10 ** self._assets[0].decimals
         book.base_fee_gwei = float(self.path.base_fees[row]) / GWEI
         book.oracle_value_per_share = ledger.value_per_share(self._prices) / ONE
-        book.peak, book.supply = ledger.peak / ONE, ledger.supply / ONE
+        book.peak, book.supply = ledger.peak_at(now) / ONE, ledger.supply / ONE
         book.breaker = int(ledger.breaker)
         if ledger.lending is not None:
             shown = ledger.book(self._prices)
@@ -443,30 +470,6 @@ def _known_health(health: int) -> float:
 
 def _changes(before: Sequence[int], after: Sequence[int]) -> list[int]:
     return [new - old for old, new in zip(before, after, strict=True)]
-
-
-def _settlement_gas(order: Order) -> int:
-    lending_gas = sum(LENDING_GAS[LendingAction(leg.fee)] for leg in order.legs if leg.token_in == leg.token_out)
-    return SETTLE_GAS + lending_gas + LEG_GAS * sum(leg.token_in != leg.token_out for leg in order.legs)
-
-
-def _settlement(now: int, plan: Plan, traded: Traded, value: float, gas: float) -> SettlementRecord:
-    costs = traded.costs
-    return SettlementRecord(
-        timestamp=now,
-        reason=str(plan.reason),
-        legs=len(plan.legs),
-        value=value,
-        planned_cost=plan.slippage_cost_usd,
-        fees=sum(cost.fee for cost in costs),
-        impact=sum(cost.impact for cost in costs),
-        sandwich=sum(cost.sandwich for cost in costs),
-        basis=sum(cost.basis for cost in costs),
-        gas=gas,
-        loss=traded.loss,
-        turnover=traded.turnover,
-        binding=tuple(limit.name for limit in plan.binding_limits),
-    )
 
 
 def _empty_vault(mandate: Mandate, account: LendingState | None) -> Ledger:

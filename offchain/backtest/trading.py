@@ -6,13 +6,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from offchain.allocate import Plan
 from offchain.backtest.errors import Refused
 from offchain.backtest.execution import Executed, LegCost, execute, leg_costs
 from offchain.backtest.ledger import Ledger
+from offchain.backtest.records import SettlementRecord
 from offchain.backtest.sandwich import sandwich
 from offchain.market.snapshot import Snapshot
+from offchain.route.gas import LENDING_GAS
+from offchain.route.leg import LendingAction
 from offchain.route.pool import Pool
 from offchain.settle.order import Order
+
+SETTLE_GAS, LEG_GAS = 250_000, 63_000
+"""Units of gas, from receipts of settlements of five assets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,3 +105,29 @@ def settle(
             judged = judge(real)
     costs = leg_costs(order, pools, quiet, real, unit_prices)
     return Traded(judged[0], real.pools, real.amounts_in, real.amounts_out, costs, judged[1], judged[2])
+
+
+def settlement_gas(order: Order) -> int:
+    """Units of gas that the keeper pays for an order."""
+    lending_gas = sum(LENDING_GAS[LendingAction(leg.fee)] for leg in order.legs if leg.token_in == leg.token_out)
+    return SETTLE_GAS + lending_gas + LEG_GAS * sum(leg.token_in != leg.token_out for leg in order.legs)
+
+
+def settlement_record(now: int, plan: Plan, traded: Traded, value: float, gas: float) -> SettlementRecord:
+    """What is written down of an order that settled; value and gas in USD."""
+    costs = traded.costs
+    return SettlementRecord(
+        timestamp=now,
+        reason=str(plan.reason),
+        legs=len(plan.legs),
+        value=value,
+        planned_cost=plan.slippage_cost_usd,
+        fees=sum(cost.fee for cost in costs),
+        impact=sum(cost.impact for cost in costs),
+        sandwich=sum(cost.sandwich for cost in costs),
+        basis=sum(cost.basis for cost in costs),
+        gas=gas,
+        loss=traded.loss,
+        turnover=traded.turnover,
+        binding=tuple(limit.name for limit in plan.binding_limits),
+    )

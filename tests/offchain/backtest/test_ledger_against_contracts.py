@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
 import pytest
 
+from offchain.backtest.alarms import Sight
 from offchain.backtest.errors import Refused
+from offchain.backtest.feeds import FeedStatus, Reading
 from offchain.backtest.ledger import Ledger
 from offchain.market.snapshot import AssetState, Block, BreakerState, Snapshot
 from tests.support.evm import attempt
@@ -59,6 +61,17 @@ class Twins:
         self.compare()
         return reason
 
+    @property
+    def now(self) -> int:
+        return self.world.evm.timestamp
+
+    @property
+    def sight(self) -> Sight:
+        """What the alarms see of the real oracle."""
+        statuses = tuple(FeedStatus(status) for status in self.world.oracle.statuses())
+        reading = Reading(tuple(self.world.oracle.try_prices()[1]), (0,) * len(statuses), statuses)
+        return Sight.of(reading, self.ledger.limits)
+
     def compare(self) -> None:
         vault, rules, prices = self.world.vault, self.world.mandate, self.world.prices()
         state = self.ledger.vault_state(prices, self.world.evm.timestamp)
@@ -79,6 +92,20 @@ class Twins:
         block = Block(evm.number, "0x01", "0x00", evm.timestamp, 0)
         return Snapshot(1, block, self.ledger.vault_state(prices, evm.timestamp), assets, ())
 
+    def adopt(self) -> None:
+        """Take over what only happened to the real vault."""
+        vault, rules = self.world.vault, self.world.mandate
+        self.ledger = replace(
+            self.ledger,
+            holdings=tuple(vault.holdings()),
+            nonce=vault.order_nonce(),
+            peak=replace(self.ledger.peak, value=rules.peak()),
+            loss_level=rules.loss_level(),
+            turnover_level=rules.turnover_level(),
+            levels_at=self.now,
+            settled_at=rules.settled_at(),
+        )
+
     # Actions.
 
     def deposit(self, assets: int) -> str | None:
@@ -86,13 +113,13 @@ class Twins:
         self.world.approve("alice")
         return self.both(
             lambda: self.world.vault.deposit(assets, "alice", sender="alice"),
-            lambda: self.ledger.deposit(assets, self.world.prices()),
+            lambda: self.ledger.deposit(assets, self.world.prices(), self.now),
         )
 
     def redeem(self, shares: int) -> str | None:
         return self.both(
             lambda: self.world.vault.redeem(shares, "alice", "alice", sender="alice"),
-            lambda: self.ledger.redeem(shares, self.world.prices()),
+            lambda: self.ledger.redeem(shares, self.world.prices(), self.now),
         )
 
     def redeem_in_kind(self, shares: int) -> str | None:
@@ -103,7 +130,7 @@ class Twins:
 
     def trip(self) -> str | None:
         def simulated() -> tuple[Ledger, int]:
-            after = self.ledger.trip(self.world.prices())
+            after = self.ledger.trip(self.sight, self.world.oracle.try_prices()[1], self.now)
             return after, int(after.breaker)
 
         return self.both(lambda: self.world.mandate.trip(sender="bob"), simulated)
@@ -115,7 +142,7 @@ class Twins:
         self.world.refresh_feeds()
         return self.both(
             resume,
-            lambda: (self.ledger.resume(self.world.prices()), None),
+            lambda: (self.ledger.resume(self.world.prices(), self.now), None),
         )
 
     def swap(self, token_in: str, token_out: str, amount: int) -> str | None:
@@ -179,7 +206,7 @@ def test_drawdown_latches_and_recovers(world: World) -> None:
     twins = Twins.of(world)
     twins.deposit(usdc(1_000_000))
     world.invest()
-    twins.ledger = _adopted(twins)
+    twins.adopt()
     for name, price in (("ETH/USD", 1900.0), ("BTC/USD", 40_000.0), ("LINK/USD", 9.0)):
         world.set_feed(name, price)
     assert twins.trip() is None
@@ -189,7 +216,7 @@ def test_drawdown_latches_and_recovers(world: World) -> None:
     assert twins.swap("WETH", "USDC", 10**17) is None
     assert twins.redeem(twins.ledger.supply // 50) is None
     assert twins.resume() is None
-    assert twins.ledger.peak == world.vault.value_per_share()
+    assert twins.ledger.peak.value == world.vault.value_per_share()
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -198,7 +225,7 @@ def test_any_sequence_of_actions(world: World, seed: int) -> None:
     twins = Twins.of(world)
     twins.deposit(usdc(random.uniform(1e4, 2e6)))
     world.invest()
-    twins.ledger = _adopted(twins)
+    twins.adopt()
     prices = {name: world.feed(name).latestAnswer() for name in FEEDS}
     reasons = []
     for _ in range(60):
@@ -226,19 +253,3 @@ def test_any_sequence_of_actions(world: World, seed: int) -> None:
             world.refresh_feeds()
         twins.compare()
     assert reasons.count(None) > 15
-
-
-def _adopted(twins: Twins) -> Ledger:
-    """The books of a vault after something that only happened to the real one."""
-    from dataclasses import replace
-
-    vault, rules = twins.world.vault, twins.world.mandate
-    return replace(
-        twins.ledger,
-        holdings=tuple(vault.holdings()),
-        nonce=vault.order_nonce(),
-        peak=rules.peak(),
-        loss_level=rules.loss_level(),
-        turnover_level=rules.turnover_level(),
-        levels_at=twins.world.evm.timestamp,
-    )
