@@ -203,8 +203,9 @@ def state(frame: Frame, objective: Objective) -> tuple[Program, tuple[tuple[str,
     linear[owed:], upper[owed:] = 0.0, frame.whole
     if objective.interest is not None:
         linear[owed:] = -objective.interest[debts]
-    rows = [_Row("loss", _row(size, count, -1.0), frame.loss)]
-    names: list[tuple[str, int]] = [("loss", -1)]
+    kinds, slopes, rooms = _weight_rows(frame, size, first)
+    rows: list[_Row] = []
+    names: list[tuple[str, int]] = [("loss", -1), *kinds]
 
     def bounded(kind: str, index: int, members: FloatArray, limit: float, excess: float, sign: float) -> None:
         """Add the row sign * (what the members weigh - limit * the whole) <= excess * t."""
@@ -214,11 +215,6 @@ def state(frame: Frame, objective: Objective) -> tuple[Program, tuple[tuple[str,
         rows.append(_Row(kind, row, sign * (limit - float(members @ frame.weights))))
         names.append((kind, index))
 
-    for asset, members in enumerate(np.eye(count)):
-        if frame.lower[asset] > 0:
-            bounded("lower", asset, members, float(frame.lower[asset]), float(frame.excess_lower[asset]), -1.0)
-        if frame.upper[asset] < frame.whole:
-            bounded("upper", asset, members, float(frame.upper[asset]), float(frame.excess_upper[asset]), 1.0)
     for index, band in enumerate(frame.bands):
         if band.lower > 0:
             bounded("band_lower", index, band.members, band.lower, band.excess_lower, -1.0)
@@ -235,8 +231,32 @@ def state(frame: Frame, objective: Objective) -> tuple[Program, tuple[tuple[str,
         rows += added
         names += [(row.name, -1) for row in added]
         place += term.pieces
-    slopes, rooms = np.array([row.slopes for row in rows]), np.array([row.room for row in rows])
+    if rows:
+        slopes = np.concatenate([slopes, [row.slopes for row in rows]])
+        rooms = np.concatenate([rooms, [row.room for row in rows]])
     return Program(np.zeros(count), linear, gram, lower, upper, slopes, rooms, SLACK), tuple(names)
+
+
+def _weight_rows(frame: Frame, size: int, first: int) -> tuple[list[tuple[str, int]], FloatArray, FloatArray]:
+    """The loss that may be spent, and every asset's bounds: sign * (weight - limit * the whole) <= excess * t.
+
+    Returns
+    -------
+    What each row after the first is, slopes and rooms of all.
+    """
+    count = len(frame.weights)
+    limits = np.column_stack([frame.lower, frame.upper]).ravel()
+    excesses = np.column_stack([frame.excess_lower, frame.excess_upper]).ravel()
+    signs = np.tile([-1.0, 1.0], count)
+    bound = np.flatnonzero(np.column_stack([frame.lower > 0, frame.upper < frame.whole]).ravel())
+    assets = bound // 2
+    slopes = np.zeros((1 + len(bound), size))
+    slopes[0, :count] = -1.0
+    slopes[1:, :count] = (-signs * limits)[bound, None]
+    slopes[np.arange(1, 1 + len(bound)), assets] += signs[bound]
+    slopes[1:, count:first] = -excesses[bound, None]
+    rooms = np.concatenate([[frame.loss], signs[bound] * (limits[bound] - frame.weights[assets])])
+    return [(("lower", "upper")[place % 2], place // 2) for place in bound.tolist()], slopes, rooms
 
 
 def _debt_rows(

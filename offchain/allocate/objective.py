@@ -157,10 +157,14 @@ def reducing(utility: Objective) -> Objective:
 
 
 def _square_root(covariance: FloatArray) -> FloatArray:
-    if not np.all(np.isfinite(covariance)) or not np.allclose(covariance, covariance.T, rtol=1e-9, atol=1e-14):
+    if not np.isfinite(covariance).all() or not _symmetric(covariance):
         raise ForecastInvalidError("the covariance is not a symmetric matrix of numbers; check the price history")
     eigenvalues, vectors = np.linalg.eigh(covariance)
     if eigenvalues.min(initial=0.0) < -1e-8 * max(1e-12, eigenvalues.max(initial=0.0)):
         raise ForecastInvalidError(f"the covariance has a negative eigenvalue ({eigenvalues.min():.1e})")
     root: FloatArray = vectors * np.sqrt(np.maximum(eigenvalues, 0.0))
     return root
+
+
+def _symmetric(matrix: FloatArray) -> bool:
+    return bool((np.abs(matrix - matrix.T) <= 1e-14 + 1e-9 * np.abs(matrix)).all())

@@ -13,6 +13,7 @@ from offchain.backtest.path import MarketPath, iso
 from offchain.backtest.records import BacktestRun
 from offchain.backtest.settings import BacktestSettings
 from offchain.backtest.simulator import Observer, Simulator
+from offchain.keeper.pipeline import one_thread
 from offchain.mandate import Mandate
 
 SIMULATED = frozenset({"uniswap_v2", "uniswap_v3", "aave_v3"})
@@ -62,10 +63,11 @@ def run_backtest(
     simulator.open(first)
     total = len(path) - 1 - first
     every = max(1, total // 100)
-    for done in range(1, total + 1):
-        simulator.step(first + done)
-        if done % every == 0 or done == total:
-            progress(done, total)
+    with one_thread():
+        for done in range(1, total + 1):
+            simulator.step(first + done)
+            if done % every == 0 or done == total:
+                progress(done, total)
     return simulator.result()
 
 

@@ -6,9 +6,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
+from threading import local
 from typing import TYPE_CHECKING, Any
 
 from offchain.mandate import Mandate
@@ -38,17 +39,31 @@ def deliberate(snapshot: Snapshot, history: PriceHistory, mandate: Mandate, ethe
     from offchain.allocate import make_plan
     from offchain.forecast import make_forecast
 
-    with _one_thread():
+    with one_thread():
         return make_plan(snapshot, make_forecast(snapshot, history, mandate), mandate, ether_usd)
 
 
-def _one_thread() -> AbstractContextManager[object]:
+@contextmanager
+def one_thread() -> Iterator[None]:
     """Linear algebra in one thread: the matrices have a row an asset, and threads that wait for each other cost more.
 
-    The number of threads can change the last bit, so that live and replayed plans must have the same.
+    The number of threads can change the last bit, so that live and replayed plans must have the same. Who makes many
+    plans holds it around all of them.
     """
-    limit: AbstractContextManager[object] = _thread_pools(len(sys.modules)).limit(limits=1, user_api="blas")
-    return limit
+    if getattr(_held, "modules", 0) == len(sys.modules):
+        yield
+        return
+    before = getattr(_held, "modules", 0)
+    with _thread_pools(len(sys.modules)).limit(limits=1, user_api="blas"):
+        _held.modules = len(sys.modules)
+        try:
+            yield
+        finally:
+            _held.modules = before
+
+
+_held = local()
+"""How many modules were loaded when this thread last took hold of their libraries."""
 
 
 @lru_cache(maxsize=1)

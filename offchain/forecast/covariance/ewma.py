@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from offchain.risk.arrays import FloatArray
@@ -29,9 +31,16 @@ def ewma_covariance(returns: FloatArray, half_life: float) -> FloatArray:
     FloatArray
         Shape (n, n), per row.
     """
-    age = np.arange(len(returns) - 1, -1, -1, dtype=np.float64)
+    weights, roots, rest = _weights(len(returns), half_life)
+    deviations = (returns - weights @ returns) * roots
+    matrix: FloatArray = deviations.T @ deviations / rest
+    return matrix
+
+
+@lru_cache(maxsize=8)
+def _weights(rows: int, half_life: float) -> tuple[FloatArray, FloatArray, float]:
+    """The weights w, shape (T,), their square roots, shape (T, 1), and 1 - w'w."""
+    age = np.arange(rows - 1, -1, -1, dtype=np.float64)
     weights = np.exp2(-age / half_life)
     weights /= weights.sum()
-    deviations = (returns - weights @ returns) * np.sqrt(weights)[:, None]
-    matrix: FloatArray = deviations.T @ deviations / (1.0 - weights @ weights)
-    return matrix
+    return weights, np.sqrt(weights)[:, None], float(1.0 - weights @ weights)

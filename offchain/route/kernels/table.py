@@ -358,8 +358,8 @@ def select(table: PoolTable, kept: NDArray[np.bool_]) -> PoolTable:
     """
 
     def pick(rows: Any, names: tuple[str, ...]) -> dict[str, Any]:
-        chosen = kept[rows.pool]
-        return {name: np.ascontiguousarray(getattr(rows, name)[chosen]) for name in names}
+        chosen = np.flatnonzero(kept[rows.pool])
+        return {name: getattr(rows, name)[chosen] for name in names}
 
     def gather(rows: WeightedRows | StableRows, row: tuple[str, ...], member: tuple[str, ...]) -> dict[str, Any]:
         sizes = np.diff(rows.start)
