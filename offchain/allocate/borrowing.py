@@ -2,7 +2,8 @@
 """How much a plan may borrow: leverage and health factor as linear limits on net changes.
 
 With w the net exposures after a plan and b what is then owed, both in fractions of the value
-before, ``b >= 0``, ``b >= -w`` and what is held is ``w + b``. The two limits are then linear:
+before, ``b >= 0``, ``b >= kept - w`` and what is held is ``w + b``: at least what is kept, the base
+asset of the mandate's buffer. The two limits are then linear:
 
     sum b                       <= (leverage - 1) v             v = sum w, what is left after the debt
     health * sum(weighs_j b_j)  <= sum(counts_i (w_i + b_i))
@@ -17,8 +18,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from offchain.allocate.limits import settlement_state
 from offchain.market.ray import RAY
-from offchain.market.snapshot import LendingState, ReserveState, Snapshot
+from offchain.market.snapshot import BreakerState, LendingState, ReserveState, Snapshot, VaultLimits
 
 if TYPE_CHECKING:
     from offchain.forecast.forecast import Forecast
@@ -28,6 +30,8 @@ FloatArray = NDArray[np.float64]
 
 FULL_BPS = 10_000
 DAYS_PER_YEAR = 365.0
+BUFFER_MARGIN = 20e-4
+"""Of value, above the buffer that the chain asks for: prices move before the order settles."""
 MARGIN = 0.01
 """Of leverage and health factor, between what a plan aims at and what the chain refuses."""
 
@@ -48,10 +52,14 @@ class Borrowing:
         Shape (n,): what a unit owed costs over the horizon.
     earned
         Shape (n,): what a unit supplied earns over the horizon.
+    kept
+        Shape (n,): what is held although it is owed.
     health, leverage
         Least health factor and most leverage after a plan.
     excess_health, excess_leverage
         By how much today's account breaks the two rows above; 0 where it does not.
+    excess_buffer
+        What the wallet's base asset lacks of the mandate's buffer today; every plan fills it.
     """
 
     allowed: NDArray[np.bool_]
@@ -59,14 +67,16 @@ class Borrowing:
     weighs: FloatArray
     interest: FloatArray
     earned: FloatArray
+    kept: FloatArray
     health: float
     leverage: float
     excess_health: float
     excess_leverage: float
+    excess_buffer: float = 0.0
 
     def owed(self, weights: FloatArray) -> FloatArray:
-        """Debt of net exposures, shape (n,): nobody borrows what he holds."""
-        return np.where(self.allowed, np.maximum(-weights, 0.0), 0.0)
+        """Debt of net exposures, shape (n,): nobody borrows what he holds, beyond what is kept."""
+        return np.where(self.allowed, np.maximum(self.kept - weights, 0.0), 0.0)
 
     def missing(self, weights: FloatArray) -> tuple[float, float]:
         """By how much net exposures break the health and the leverage row; negative for room."""
@@ -76,13 +86,28 @@ class Borrowing:
         return by_health, float(owed.sum()) - (self.leverage - 1.0) * float(weights.sum())
 
 
-def compile_borrowing(snapshot: Snapshot, forecast: Forecast, mandate: Mandate) -> Borrowing | None:
+def kept_fraction(snapshot: Snapshot, limits: VaultLimits) -> float:
+    """Base asset that a plan leaves in the wallet, of value: the buffer with a margin; nothing while reducing."""
+    if not limits.min_buffer_bps or settlement_state(snapshot.vault) is BreakerState.REDUCE_ONLY:
+        return 0.0
+    return limits.min_buffer_bps / FULL_BPS + BUFFER_MARGIN
+
+
+def compile_borrowing(
+    snapshot: Snapshot, forecast: Forecast, mandate: Mandate, limits: VaultLimits | None = None
+) -> Borrowing | None:
     """Compile the limits on debt for one snapshot; `None` for a vault that cannot owe anything.
 
     The health factor aimed at is the largest of the venue's target, the chain's floor with a margin, what
     the loan to value leaves, and the one whose probability of liquidation over the forecast's paths is the
     mandate's.
+
+    Parameters
+    ----------
+    limits
+        In force; by default the mandate's.
     """
+    limits = mandate.vault_limits if limits is None else limits
     lending, venue = snapshot.lending, mandate.lending
     if lending is None or venue is None or not venue.borrow:
         return None
@@ -101,10 +126,15 @@ def compile_borrowing(snapshot: Snapshot, forecast: Forecast, mandate: Mandate) 
             earned[index] = reserve.supply_rate / RAY * years
     scale = weighs[allowed].mean() if allowed.any() else 1.0
     counts, weighs = counts / scale, weighs / scale
-    floor = mandate.limits.min_health_bps / FULL_BPS * (1 + MARGIN)
+    kept = np.zeros(count)
+    kept[0] = kept_fraction(snapshot, limits) if allowed[0] else 0.0
+    base, bound = snapshot.assets[0], limits.min_buffer_bps / FULL_BPS
+    held = base.balance * base.price / 10**18 / snapshot.value if snapshot.value > 0 else bound
+    short = max(0.0, bound - held) if kept[0] else 0.0
+    floor = limits.min_health_bps / FULL_BPS * (1 + MARGIN)
     target = max(venue.target_health_factor, floor, *_least_by_rule(lending), _safe_health(lending, forecast, venue))
-    leverage = mandate.limits.max_leverage_bps / FULL_BPS * (1 - MARGIN)
-    free = Borrowing(allowed, counts, weighs, interest, earned, target, leverage, 0.0, 0.0)
+    leverage = limits.max_leverage_bps / FULL_BPS * (1 - MARGIN)
+    free = Borrowing(allowed, counts, weighs, interest, earned, kept, target, leverage, 0.0, 0.0, short)
     return _from_today(free, np.array(snapshot.weights), max(floor, mandate.repair_health(target)))
 
 

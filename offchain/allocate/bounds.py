@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,6 +13,7 @@ from offchain.allocate.borrowing import Borrowing
 from offchain.allocate.errors import InfeasibleError
 from offchain.allocate.limits import FULL_BPS, ONE, settlement_state, tighter, weight_bounds
 from offchain.mandate import Constraints, Group, Mandate
+from offchain.mandate.venues import FIRST_LISTED
 from offchain.market.snapshot import BreakerState, Snapshot, VaultLimits
 
 FloatArray = NDArray[np.float64]
@@ -88,10 +89,15 @@ class Frame:
 
     @property
     def excess(self) -> float:
-        """How far weights, groups, leverage and health factor stand outside their limits today, added up."""
+        """How far weights, groups, leverage, health factor and buffer stand outside their limits today, added up."""
         groups = sum(band.excess_lower + band.excess_upper for band in self.bands)
-        debt = 0.0 if self.borrowing is None else self.borrowing.excess_health + self.borrowing.excess_leverage
-        return float(self.excess_lower.sum() + self.excess_upper.sum()) + groups + debt
+        return float(self.excess_lower.sum() + self.excess_upper.sum()) + groups + self._excess_debt
+
+    @property
+    def _excess_debt(self) -> float:
+        if self.borrowing is None:
+            return 0.0
+        return self.borrowing.excess_health + self.borrowing.excess_leverage + self.borrowing.excess_buffer
 
     @property
     def violated(self) -> bool:
@@ -205,6 +211,9 @@ def compile_frame(
     weights = np.array(snapshot.weights)
     low_bps, high_bps = weight_bounds(limits, reduce_only)
     low, high = np.array(low_bps) / FULL_BPS, np.array(high_bps) / FULL_BPS
+    if not reduce_only and (borrowing is None or not borrowing.allowed[0]):
+        # Nothing of the base asset is anywhere but in the wallet.
+        low[0] = max(low[0], limits.min_buffer_bps / FULL_BPS)
     low[0] = min(low[0] + own.buffer_bps / FULL_BPS, high[0])
     lower, upper = _with_margins(low, high, whole)
     # What is owed holds nothing, which is no less than a minimum of nothing.
@@ -239,8 +248,15 @@ def compile_frame(
             _left(limits.turnover_capacity_bps, vault.turnover_level) * TURNOVER_SHARE,
             own.max_turnover_bps / FULL_BPS,
         ),
-        loss=_left(limits.loss_capacity_bps, vault.loss_level) * LOSS_SHARE,
-        bands=() if reduce_only else tuple(_band(group, snapshot, lower, upper) for group in own.groups),
+        loss=min(
+            _left(limits.loss_capacity_bps, vault.loss_level),
+            (limits.loss_per_settlement_bps or FULL_BPS) / FULL_BPS,
+        )
+        * LOSS_SHARE,
+        bands=(
+            *(() if reduce_only else (_band(group, snapshot, lower, upper) for group in own.groups)),
+            *_venue_band(snapshot, limits, weights, borrowing),
+        ),
         whole=whole,
         borrowing=borrowing,
     )
@@ -255,6 +271,24 @@ def _band(group: Group, snapshot: Snapshot, lower: FloatArray, upper: FloatArray
     low = min(group.min_weight_bps / FULL_BPS, most)
     high = max(group.max_weight_bps / FULL_BPS, least)
     return Band(group.name, members, low, high, max(0.0, low - weight), max(0.0, weight - high))
+
+
+def _venue_band(
+    snapshot: Snapshot, limits: VaultLimits, weights: FloatArray, borrowing: Borrowing | None
+) -> Iterator[Band]:
+    """What may be held at the lending venue: all that can be supplied is."""
+    lending = snapshot.lending
+    if lending is None or lending.venue - FIRST_LISTED >= len(limits.max_venues_bps):
+        return
+    supplied = np.zeros(len(weights))
+    for reserve in lending.reserves:
+        # The base asset stays in the wallet.
+        supplied[reserve.asset] = float(reserve.asset > 0 and (reserve.may_supply or reserve.scaled_supplied > 0))
+    cap = limits.max_venues_bps[lending.venue - FIRST_LISTED] / FULL_BPS
+    held = weights if borrowing is None else weights + borrowing.owed(weights)
+    there = float(supplied @ held)
+    most = max(0.0, cap - DRIFT_MARGIN)
+    yield Band("held at the lending venue", supplied, 0.0, most, 0.0, max(0.0, there - most) if there > cap else 0.0)
 
 
 def _with_margins(low: FloatArray, high: FloatArray, whole: float) -> tuple[FloatArray, FloatArray]:

@@ -218,7 +218,7 @@ def state(frame: Frame, objective: Objective) -> tuple[Program, tuple[tuple[str,
     for index, band in enumerate(frame.bands):
         if band.lower > 0:
             bounded("band_lower", index, band.members, band.lower, band.excess_lower, -1.0)
-        if band.upper < 1:
+        if band.upper < frame.whole:
             bounded("band_upper", index, band.members, band.upper, band.excess_upper, 1.0)
     if frame.borrowing is not None:
         added = _debt_rows(frame, frame.borrowing, debts, slice(count, first), owed, size)
@@ -268,7 +268,7 @@ def _debt_rows(
     for place, asset in enumerate(debts.tolist()):
         row = np.zeros(size)
         row[asset] = row[owed + place] = -1.0
-        rows.append(_Row("debt", row, float(weights[asset])))
+        rows.append(_Row("debt", row, float(weights[asset] - borrowing.kept[asset])))
     health = np.zeros(size)
     health[:count] = -borrowing.counts
     health[owed:] = borrowing.health * borrowing.weighs[debts] - borrowing.counts[debts]

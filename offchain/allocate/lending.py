@@ -55,7 +55,9 @@ class Scheduled:
         return Portfolio(self.wallet, supplied, owed, self.account.health_factor)
 
 
-def schedule(snapshot: Snapshot, pools: Sequence[Pool], swaps: Sequence[PlannedLeg], min_health: float) -> Scheduled:
+def schedule(
+    snapshot: Snapshot, pools: Sequence[Pool], swaps: Sequence[PlannedLeg], min_health: float, kept: int = 0
+) -> Scheduled:
     """Weave lending actions between swaps.
 
     Parameters
@@ -69,6 +71,8 @@ def schedule(snapshot: Snapshot, pools: Sequence[Pool], swaps: Sequence[PlannedL
     min_health
         The chain's floor. The way down stays above it; a health factor that is below it, or nearly, falls
         at most halfway to one, inside one transaction.
+    kept
+        Base units of the base asset that stay in the wallet, and are borrowed where they are missing.
 
     Returns
     -------
@@ -79,10 +83,12 @@ def schedule(snapshot: Snapshot, pools: Sequence[Pool], swaps: Sequence[PlannedL
     RouteError
         A pool cannot fill its swap.
     """
-    run = _Run(snapshot, {pool.address: pool for pool in pools}, min_health)
+    run = _Run(snapshot, {pool.address: pool for pool in pools}, min_health, kept)
+    run.fill_buffer()
     for swap in swaps:
         run.sell(swap)
     run.tidy_up()
+    run.fill_buffer()
     return Scheduled(tuple(run.legs), tuple(run.wallet), run.account, run.lowest)
 
 
@@ -91,6 +97,7 @@ class _Run:
     snapshot: Snapshot
     pools: dict[str, Pool]
     min_health: float
+    kept: int
     legs: list[PlannedLeg] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -113,13 +120,13 @@ class _Run:
         left = swap.amount_in
         while left > 0 and self.room >= _ROUND:
             source, target = swap.token_in, swap.token_out
-            if 0 < left - self.wallet[source] <= self.dust[source]:
-                left = self.wallet[source]
-            if self.wallet[source] < left:
+            if 0 < left - self._free(source) <= self.dust[source]:
+                left = self._free(source)
+            if self._free(source) < left:
                 # Where nothing can be had before something is put in, what is in the wallet goes first.
-                self._take(source, left - self.wallet[source])
-            amount = min(left, self.wallet[source])
-            if amount == 0 or amount < min(left, self.dust[source]):
+                self._take(source, left - self._free(source))
+            amount = min(left, self._free(source))
+            if amount <= 0 or amount < min(left, self.dust[source]):
                 return
             left -= self._swap(swap, amount)
             self._put(target)
@@ -127,8 +134,18 @@ class _Run:
     def tidy_up(self) -> None:
         """Pay debts from the wallet, and make collateral of what is meant to be."""
         for asset in range(len(self.wallet)):
-            if self.wallet[asset] >= self.dust[asset]:
+            if self._free(asset) >= self.dust[asset]:
                 self._put(asset)
+
+    def fill_buffer(self) -> None:
+        """Bring what the base asset's wallet lacks of what is kept."""
+        missing = self.kept - self.wallet[0]
+        if missing >= self.dust[0] and self.room:
+            self._take(0, missing)
+
+    def _free(self, asset: int) -> int:
+        """What may leave the wallet."""
+        return max(0, self.wallet[asset] - self.kept) if asset == 0 else self.wallet[asset]
 
     def _take(self, asset: int, wanted: int) -> None:
         """Bring a token into the wallet, as much of it as is safe."""
@@ -149,11 +166,11 @@ class _Run:
 
     def _put(self, asset: int) -> None:
         """Repay with what is in the wallet, else supply it where it counts; the base asset stays."""
-        if self.room == 0:
+        if self.room == 0 or not self._free(asset):
             return
         owed = self.account.owed(asset)
         if owed > 0:
-            self._act(LendingAction.REPAY, asset, min(self.wallet[asset], owed))
+            self._act(LendingAction.REPAY, asset, min(self._free(asset), owed))
             return
         reserve = self.account.reserves.get(asset)
         if asset != 0 and reserve is not None and reserve.may_supply and self.wallet[asset] > 0:

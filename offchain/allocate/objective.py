@@ -61,7 +61,7 @@ def mean_variance(forecast: Forecast, risk_aversion: float, borrowing: Borrowing
     linear = 1 + forecast.expected_returns * years
     if borrowing is None:
         return Objective(linear, factor)
-    return Objective(linear + borrowing.earned, factor, interest=borrowing.interest)
+    return Objective(linear + borrowing.earned, factor, interest=borrowing.interest, kept=borrowing.kept)
 
 
 def mandated(forecast: Forecast, mandate: Mandate, borrowing: Borrowing | None = None) -> Objective:

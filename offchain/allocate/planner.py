@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from offchain.allocate.borrowing import Borrowing, compile_borrowing
+from offchain.allocate.borrowing import Borrowing, compile_borrowing, kept_fraction
 from offchain.allocate.bounds import Frame, compile_frame, limits_in_force
 from offchain.allocate.errors import MismatchError
 from offchain.allocate.explain import BUDGETS, binding_limits, in_words
@@ -146,7 +146,7 @@ class _Planner:
 
     @cached_property
     def borrowing(self) -> Borrowing | None:
-        return compile_borrowing(self.snapshot, self.forecast, self.mandate)
+        return compile_borrowing(self.snapshot, self.forecast, self.mandate, self.limits)
 
     @cached_property
     def gas(self) -> GasPrice:
@@ -224,6 +224,13 @@ class _Planner:
     def _table(self) -> PoolTable:
         return pool_table(self.pools, self.unit_values)
 
+    @cached_property
+    def _kept(self) -> int:
+        """Base units of the base asset that stay in the wallet."""
+        return (
+            int(kept_fraction(self.snapshot, self.limits) * self.snapshot.value * ONE) // self.snapshot.assets[0].price
+        )
+
     # How a target becomes legs.
 
     def _realise(self, target: Target) -> tuple[Realised | None, Sequence[Refusal]]:
@@ -257,7 +264,7 @@ class _Planner:
         """
         pools = list(self.pools)
         for _ in range(len(pools)):
-            realised = realise(self.snapshot, pools, target, part, self.gas, self.mandate, self.reducing)
+            realised = realise(self.snapshot, pools, target, part, self.gas, self.mandate, self.reducing, self._kept)
             left_out = self._beyond_cap(realised)
             if left_out is None:
                 return realised

@@ -53,6 +53,8 @@ class Objective:
         What else is added; not quadratic.
     interest
         Shape (n,): cost of a unit owed; None where nothing can be.
+    kept
+        Shape (n,): what is held although it is owed.
     """
 
     linear: FloatArray
@@ -60,6 +62,7 @@ class Objective:
     penalty: float = 0.0
     terms: tuple[Term, ...] = ()
     interest: FloatArray | None = None
+    kept: FloatArray | float = 0.0
 
     def value(self, holdings: FloatArray) -> float:
         """Utility of net holdings in fractions of the value before, without the penalty."""
@@ -73,7 +76,7 @@ class Objective:
 
     def interest_on(self, holdings: FloatArray) -> float:
         """Cost of what is owed."""
-        return 0.0 if self.interest is None else float(self.interest @ np.maximum(-holdings, 0.0))
+        return 0.0 if self.interest is None else float(self.interest @ np.maximum(self.kept - holdings, 0.0))
 
     def repriced(self, prices: FloatArray) -> Objective:
         """The same for holdings counted at prices, shape (n,), relative to the reference prices."""
@@ -182,6 +185,7 @@ class _Program:
                 "most_owed": cp.Parameter(assets, nonneg=True),
                 "counts": cp.Parameter(assets),
                 "needs": cp.Parameter(assets),
+                "kept": cp.Parameter(assets, nonneg=True),
                 "borrowed": cp.Parameter(),
                 "excess_health": cp.Parameter(nonneg=True),
                 "excess_leverage": cp.Parameter(nonneg=True),
@@ -191,7 +195,7 @@ class _Program:
                 "health": needed <= self.standing * p["excess_health"],
                 "leverage": cp.sum(owed) <= p["borrowed"] * worth + self.standing * p["excess_leverage"],
             }
-            rest += [owed <= p["most_owed"], holdings + owed >= 0]
+            rest += [owed <= p["most_owed"], holdings + owed >= p["kept"]]
             utility -= p["interest"] @ owed
         self.problem = cp.Problem(cp.Maximize(utility), [*self.constraints.values(), *rest])
 
@@ -208,6 +212,7 @@ class _Program:
                 "most_owed": np.where(limits.allowed, frame.whole, 0.0),
                 "counts": limits.counts,
                 "needs": limits.health * limits.weighs,
+                "kept": limits.kept,
                 "borrowed": limits.leverage - 1.0,
                 "excess_health": limits.excess_health,
                 "excess_leverage": limits.excess_leverage,

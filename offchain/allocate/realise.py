@@ -40,6 +40,7 @@ def realise(
     gas: GasPrice,
     mandate: Mandate,
     reducing: bool,
+    kept: int = 0,
 ) -> Realised:
     """Route a part of a target.
 
@@ -51,6 +52,8 @@ def realise(
         How much of them, 0 to 1.
     reducing
         Whether no balance but the base asset's may rise, whatever the fills.
+    kept
+        Base units of the base asset that stay in the wallet of a vault that borrows.
 
     Raises
     ------
@@ -82,7 +85,7 @@ def realise(
     )
     route = best_route(pools, trade, gas, mandate.execution.max_legs)
     if snapshot.lending is not None:
-        done = schedule(snapshot, pools, route.legs, mandate.limits.min_health_bps / FULL_BPS)
+        done = schedule(snapshot, pools, route.legs, mandate.limits.min_health_bps / FULL_BPS, kept)
         usd = gas.of_settlement(done.legs)
         return Realised(done.legs, done.after, usd)
     if not reducing:

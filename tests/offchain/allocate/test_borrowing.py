@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from offchain.allocate.lending import MAX_LEGS
 from offchain.allocate.objective import mean_variance
 from offchain.allocate.outer import approximate_target
 from offchain.allocate.report import plan_lines
+from offchain.mandate import Mandate
 from offchain.market.snapshot import BreakerState, Snapshot
 from offchain.route.leg import LendingAction
 from offchain.route.lending import ONE, LendingAccount
@@ -150,10 +152,11 @@ def test_reducing_pays_the_debt_and_keeps_ether(stakers: Stakers) -> None:
     assert plan.weights_after[STAKED] < 0.05
 
 
-@pytest.mark.parametrize("words", [0, 3, 5])
-def test_kernels_and_the_program_in_cvxpy_agree(stakers: Stakers, words: int) -> None:
+@pytest.mark.parametrize(("words", "buffer"), [(0, 0), (3, 0), (5, 0), (3, 500)])
+def test_kernels_and_the_program_in_cvxpy_agree(stakers: Stakers, words: int, buffer: int) -> None:
     snapshot = stakers.discounted(stakers.leveraged(3.0 if words else 2.0), words)
-    forecast, mandate = stakers.forecast(), stakers.mandate
+    snapshot, mandate = with_limits(stakers, snapshot, min_buffer_bps=buffer)
+    forecast = stakers.forecast()
     borrowing = compile_borrowing(snapshot, forecast, mandate)
     frame = compile_frame(snapshot, mandate.vault_limits, (True, True), borrowing=borrowing)
     objective = mean_variance(forecast, mandate.objective.risk_aversion, borrowing)
@@ -201,3 +204,68 @@ def test_a_reader_sees_what_is_borrowed(stakers: Stakers, opening: Snapshot) -> 
     assert "Leverage 1.00 -> 3.53, health factor 1.326" in lines
     assert "  enter efficiency mode 1" in lines
     assert "  borrow 82.4" in lines
+
+
+def with_limits(stakers: Stakers, snapshot: Snapshot, **limits: Any) -> tuple[Snapshot, Mandate]:
+    """File and chain with other limits."""
+    mandate = stakers.mandate
+    mandate = mandate.model_copy(update={"limits": mandate.limits.model_copy(update=limits)})
+    return replace(snapshot, vault=replace(snapshot.vault, limits=mandate.vault_limits)), mandate
+
+
+def left_in_the_wallet(plan: Plan, snapshot: Snapshot, asset: int = ETHER) -> float:
+    """Base units after all legs, as a fraction of the value in that asset."""
+    held = snapshot.assets[asset].balance
+    for leg in plan.legs:
+        if leg.is_swap:
+            held += (leg.token_out == asset) * leg.amount_out - (leg.token_in == asset) * leg.amount_in
+        elif leg.token_in == asset and leg.fee_ppm != LendingAction.SET_E_MODE:
+            takes = leg.fee_ppm in (LendingAction.WITHDRAW, LendingAction.BORROW)
+            held += leg.amount_in if takes else -leg.amount_in
+    return held * snapshot.assets[asset].price / ONE / plan.value_after
+
+
+def test_the_buffer_stays_in_the_wallet_though_it_is_owed(stakers: Stakers, opening: Snapshot) -> None:
+    snapshot, mandate = with_limits(stakers, opening, min_buffer_bps=500)
+    plan = make_plan(snapshot, stakers.forecast(), mandate)
+    assert plan.reason is PlanReason.IMPROVES
+    assert plan.leverage_after > 3
+    assert 0.05 <= left_in_the_wallet(plan, snapshot) < 0.06
+    # Without one everything is spent or repaid.
+    free = make_plan(opening, stakers.forecast(), stakers.mandate)
+    assert left_in_the_wallet(free, opening) < 1e-6
+
+
+def test_a_buffer_that_redemptions_used_is_borrowed_again(stakers: Stakers) -> None:
+    snapshot, mandate = with_limits(stakers, stakers.leveraged(2.0), min_buffer_bps=500)
+    plan = make_plan(snapshot, stakers.forecast(carry=0.0), mandate)
+    assert plan.reason is PlanReason.REPAIRS
+    assert left_in_the_wallet(plan, snapshot) >= 0.05
+
+
+def test_in_a_crash_the_buffer_is_kept_and_while_reducing_it_pays(stakers: Stakers) -> None:
+    crashed = stakers.discounted(stakers.leveraged(3.5), 4)
+    ether = crashed.assets[ETHER]
+    some = replace(crashed, assets=(replace(ether, balance=10 * ONE), crashed.assets[STAKED]))
+    snapshot, mandate = with_limits(stakers, some, min_buffer_bps=500)
+    plan = make_plan(snapshot, stakers.forecast(), mandate)
+    assert plan.reason is PlanReason.REPAIRS
+    assert left_in_the_wallet(plan, snapshot) >= 0.05
+    stopped = replace(snapshot, vault=replace(snapshot.vault, breaker=BreakerState.REDUCE_ONLY))
+    reduced = make_plan(stopped, stakers.forecast(), mandate)
+    assert reduced.leverage_after < plan.leverage_after
+
+
+def test_no_more_is_held_at_the_venue_than_its_cap(stakers: Stakers, opening: Snapshot) -> None:
+    snapshot, mandate = with_limits(stakers, opening, max_venues_bps=(20_000,))
+    plan = make_plan(snapshot, stakers.forecast(), mandate)
+    assert plan.reason is PlanReason.IMPROVES
+    assert plan.weights_after[STAKED] == pytest.approx(1.998, abs=2e-3)
+    assert "maximum weight of the group held at the lending venue" in {one.name for one in plan.binding_limits}
+
+
+def test_one_settlement_loses_no_more_than_its_limit(stakers: Stakers, opening: Snapshot) -> None:
+    snapshot, mandate = with_limits(stakers, opening, loss_per_settlement_bps=1)
+    plan = make_plan(snapshot, stakers.forecast(), mandate)
+    assert plan.trades
+    assert plan.value_after >= snapshot.value * 0.9999

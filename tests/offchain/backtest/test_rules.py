@@ -38,6 +38,12 @@ def test_settlements_keep_the_mandates_distance(market: Market) -> None:
     assert "waits: limits: cooling down" in found.decisions
 
 
+def test_a_buffer_of_base_asset_is_kept(market: Market) -> None:
+    found = run(limited(market, min_buffer_bps=3_000))
+    assert found.track.weights[2:, 0].min() > 0.29
+    assert run(limited(market)).track.weights[-1, 0] < 0.25
+
+
 def test_prices_that_stop_halt_it_where_the_table_says_so(market: Market) -> None:
     path = market.path()
     prices = path.prices.copy()
