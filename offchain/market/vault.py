@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import structlog
 
 from offchain.mandate import ChainMandate, Mandate, OracleFeed, SecondPrice
+from offchain.mandate.universe import ZERO_ADDRESS
 from offchain.market import abi
 from offchain.market.abi import expect
 from offchain.market.errors import SnapshotError
@@ -29,6 +30,9 @@ MANDATE_VIEWS = (
     "settled_at()",
 )
 """What a snapshot asks of a vault and of its mandate, in this order."""
+
+MOST_SUCCESSORS = 8
+"""Oracles of ours cannot be each other's successors in a circle; others may say anything."""
 
 _LIMIT_ARRAYS = {
     field.name: index
@@ -171,7 +175,7 @@ def decode_prices(
 
 
 def read_chain_mandate(client: NodeClient, vault_address: str, mandate: Mandate) -> ChainMandate:
-    """Read what `compare_with_chain` compares, in two round trips.
+    """Read what `compare_with_chain` compares, in two round trips and one more for each successor of the oracle.
 
     A token whose ``decimals()`` is missing, zero or not the mandate's is logged; the
     mandate's number is the one used everywhere.
@@ -207,18 +211,28 @@ def read_chain_mandate(client: NodeClient, vault_address: str, mandate: Mandate)
 
 
 def _read_limits_and_feeds(
-    client: NodeClient, parts: VaultParts, count: int
+    client: NodeClient, parts: VaultParts, count: int, hops: int = 0
 ) -> tuple[VaultLimits, tuple[OracleFeed, ...] | None, tuple[SecondPrice, ...] | None]:
-    """The limits in force and the oracle's table and second sources, or `None` when those are not of our shape."""
-    calls = [Call(parts.mandate, abi.encode_call("limits()")), Call(parts.oracle, abi.encode_call("length()"))]
+    """The limits in force and the table and second sources that answer, or `None` when those are not of our shape.
+
+    An oracle that was replaced still has its own table; its successor's counts.
+    """
+    views = ("length()", "successor()")
+    calls = [Call(parts.mandate, abi.encode_call("limits()"))]
+    calls += [Call(parts.oracle, abi.encode_call(view)) for view in views]
     calls += [
         Call(parts.oracle, abi.encode_call(f"{view}(uint256)", index))
         for view in ("feeds", "second_sources")
         for index in range(count)
     ]
     method, params = aggregate_request(calls, "latest")
-    limits, length, *rows = decode_multicall(client, client.call(method, *params), len(calls))
+    limits, length, replaced, *rows = decode_multicall(client, client.call(method, *params), len(calls))
     try:
+        successor = abi.address(replaced, 0) if replaced else ZERO_ADDRESS
+        if successor != ZERO_ADDRESS and hops == MOST_SUCCESSORS:
+            raise abi.DecodeError(f"more than {hops} successors")
+        if successor != ZERO_ADDRESS:
+            return _read_limits_and_feeds(client, replace(parts, oracle=successor), count, hops + 1)
         if abi.word(expect(length, "length()"), 0) != count:
             raise abi.DecodeError(f"not {count} feeds")
         feeds = tuple(_feed(expect(row, "feeds()")) for row in rows[:count])

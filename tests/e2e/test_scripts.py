@@ -16,12 +16,13 @@ from offchain.abi import contract_abi
 from offchain.mandate import load_mandate
 from offchain.sandbox.anvil import Anvil
 from offchain.sandbox.keys import PASSWORD, keyfile
+from offchain.sandbox.prices import PRICES
 from offchain.sandbox.standup import Sandbox, launch
 from offchain.settle.deployment import Deployment, load_deployments
 from offchain.settle.development import deployment_name, development_address
 from tests.support.contracts import PROJECT, compiled
 from tests.support.scripts import ApeScripts, refusal
-from tests.support.vaults import BLUE_CHIP, DeployedVault
+from tests.support.vaults import BLUE_CHIP, DeployedVault, send_data
 
 pytestmark = pytest.mark.xdist_group("scripts")
 
@@ -162,6 +163,121 @@ def test_loosens_after_the_delay(scripts: ApeScripts, vault: DeployedVault, node
     node.chain.mine(waits["ready_at"])
     assert scripts.answer("set_limits", *arguments, "owner")["outcome"] == "set"
     assert vault.mandate.functions.limits().call()[2] == 120
+
+
+def test_the_guardian_removes_a_signer_at_once(scripts: ApeScripts, vault: DeployedVault) -> None:
+    signer = development_address("optimizer")
+    removed = scripts.answer("appoint", "--remove-signer", signer, "--account", "guardian")
+    assert removed["outcome"] == "done"
+    assert not vault.mandate.functions.is_signer(signer).call()
+
+
+@pytest.mark.slow
+def test_appoints_after_the_delay(scripts: ApeScripts, vault: DeployedVault, node: Sandbox) -> None:
+    bob = development_address("bob")
+    appoint = ("appoint", "--add-signer", bob, "--account")
+    owner = vault.mandate.functions.owner().call()
+    assert refusal(scripts.run(*appoint, "curator")) == (
+        f"error: this is the owner's decision, which only a proposer of the owner {owner} may schedule"
+    )
+    scheduled = scripts.answer(*appoint, "owner")
+    assert scheduled["outcome"] == "scheduled"
+    assert scheduled["ready_at"] == pytest.approx(node.chain.timestamp() + 2 * 86_400, abs=60)
+    assert scripts.answer(*appoint, "owner")["outcome"] == "waiting for the delay"
+    node.chain.mine(scheduled["ready_at"])
+    assert scripts.answer(*appoint, "owner")["outcome"] == "done"
+    assert vault.mandate.functions.is_signer(bob).call()
+    assert scripts.answer(*appoint, "owner")["outcome"] == "so already"
+    assert refusal(scripts.run("appoint", "--account", "owner")).startswith("error: give one of --add-signer")
+
+
+def signs(vault: DeployedVault, batch: Path, role: str) -> None:
+    """A Safe that a role plays executes a batch."""
+    [transaction] = json.loads(batch.read_text())["transactions"]
+    send_data(vault.web3, role, {"to": transaction["to"], "data": transaction["data"]})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("option", "office"), [("--curator", "curator"), ("--guardian", "guardian")])
+def test_a_safe_appoints_by_two_batches(
+    scripts: ApeScripts, vault: DeployedVault, node: Sandbox, tmp_path: Path, option: str, office: str
+) -> None:
+    carol, batch = development_address("carol"), tmp_path / "batch.json"
+    appoint = ("appoint", option, carol, "--safe-batch", str(batch))
+    written = scripts.answer(*appoint)
+    assert (written["outcome"], written["batch"]) == ("scheduled when the Safe has signed", str(batch))
+    signs(vault, batch, "owner")
+    waiting = scripts.answer(*appoint)
+    assert waiting["outcome"] == "waiting for the delay"
+    node.chain.mine(waiting["ready_at"])
+    assert scripts.answer(*appoint)["outcome"] == "done when the Safe has signed"
+    signs(vault, batch, "owner")
+    assert getattr(vault.mandate.functions, office)().call() == carol
+
+
+@pytest.mark.slow
+def test_a_safe_that_guards_removes_a_signer(scripts: ApeScripts, vault: DeployedVault, tmp_path: Path) -> None:
+    signer, batch = development_address("optimizer"), tmp_path / "batch.json"
+    scripts.answer("appoint", "--remove-signer", signer, "--safe-batch", str(batch))
+    signs(vault, batch, "guardian")
+    assert not vault.mandate.functions.is_signer(signer).call()
+
+
+@pytest.mark.slow
+def test_resumes_from_the_trip_that_stands(
+    scripts: ApeScripts, vault: DeployedVault, node: Sandbox, tmp_path: Path
+) -> None:
+    resume = ("resume", "--account", "owner")
+    assert refusal(scripts.run(*resume)) == "error: the breaker is ACTIVE; there is nothing to resume from"
+    vault.deposit("alice", 1000 * USDC)
+    vault.send("guardian", vault.mandate.functions.guardian_trip(1))
+    first = scripts.answer(*resume)
+    assert (first["outcome"], first["state"], first["reason"]) == ("scheduled", "REDUCE_ONLY", "guardian")
+    # Another trip since: what was scheduled is of the first, and a new recovery waits its own delay.
+    node.chain.mine(first["ready_at"])
+    vault.send("guardian", vault.mandate.functions.guardian_trip(2))
+    batch = tmp_path / "batch.json"
+    again = scripts.answer("resume", "--safe-batch", str(batch))
+    assert (again["outcome"], again["state"]) == ("scheduled when the Safe has signed", "HALTED")
+    signs(vault, batch, "owner")
+    node.chain.mine(scripts.answer(*resume)["ready_at"])
+    for feed, price in PRICES.items():
+        node.push(feed, price)
+    assert scripts.answer(*resume)["outcome"] == "done"
+    assert vault.mandate.functions.breaker_state().call() == 0
+
+
+@pytest.mark.slow
+def test_names_a_successor_after_the_delay(
+    scripts: ApeScripts, vault: DeployedVault, node: Sandbox, tmp_path: Path
+) -> None:
+    stays = refusal(scripts.run("set_successor", "--oracle", vault.oracle.address, "--account", "owner"))
+    assert stays.startswith("error: this vault's oracle has no owner and stays what it is")
+    files = [tmp_path / "replaceable.yaml", tmp_path / "other.yaml"]
+    text = BLUE_CHIP.read_text() + "oracle: {replaceable: true}\n"
+    files[0].write_text(text)
+    files[1].write_text(
+        text.replace("heartbeat_s: 18000", "heartbeat_s: 900000").replace(
+            "loss_capacity_bps: 100", "loss_capacity_bps: 90"
+        )
+    )
+    mine, other = (scripts.answer("deploy", "--mandate", str(file), "--account", "owner") for file in files)
+    web3 = vault.web3
+    oracle = web3.eth.contract(
+        address=web3.eth.contract(mine["vault"], abi=contract_abi("Vault")).functions.oracle().call(),
+        abi=contract_abi("PriceOracle"),
+    )
+    successor = web3.eth.contract(other["vault"], abi=contract_abi("Vault")).functions.oracle().call()
+    name = ("set_successor", "--vault", mine["vault"], "--account", "owner", "--oracle")
+    assert refusal(scripts.run(*name, development_address("bob"))).endswith(
+        "there is no contract; deploy the oracle first"
+    )
+    ready_at = scripts.answer(*name, successor)["ready_at"]
+    node.chain.mine(ready_at)
+    for feed, price in PRICES.items():
+        node.push(feed, price)
+    assert scripts.answer(*name, successor)["outcome"] == "done"
+    assert oracle.functions.successor().call() == successor
 
 
 def test_says_why_deposits_are_closed(scripts: ApeScripts, vault: DeployedVault) -> None:

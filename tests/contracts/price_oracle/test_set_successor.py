@@ -68,6 +68,14 @@ def test_not_a_dead_one(evm: Evm, feed: Contract, oracle: Contract) -> None:
         oracle.set_successor(other.address, sender="owner")
 
 
+def test_no_circle(evm: Evm, feed: Contract, oracle: Contract) -> None:
+    """Each asks the other: the second is locked while it is told, and does not answer."""
+    other = deploy_oracle(evm, chainlink(feed), owner="owner")
+    oracle.set_successor(other.address, sender="owner")
+    with reverts(""):
+        other.set_successor(oracle.address, sender="owner")
+
+
 def test_not_itself(oracle: Contract) -> None:
     with reverts("oracle: own successor"):
         oracle.set_successor(oracle.address, sender="owner")

@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
 
+from offchain.abi import contract_abi
 from offchain.mandate import Mandate, MandateParityError, compare_with_chain, load_mandate
 from offchain.market.errors import OracleError, ReorgError, SnapshotError, StaleOracleError
 from offchain.market.pool_readings import MAX_REACH_WORDS, REACH_TICKS, words_around
@@ -21,7 +23,7 @@ from offchain.sandbox.contract import function
 from offchain.sandbox.standup import Sandbox
 from tests.offchain.market.conftest import MeddledClient, newest_block
 from tests.support.contracts import PROJECT
-from tests.support.vaults import DeployedVault, deploy_vault
+from tests.support.vaults import BLUE_CHIP, DeployedVault, default_roles, deploy_vault
 
 HOUR = 3600
 POPULATED = function("getPopulatedTicksInWord(address,int16)")
@@ -262,6 +264,30 @@ def test_the_chains_mandate_is_the_files(client: NodeClient, deployed: DeployedV
     chain = read_chain_mandate(client, deployed.address, mandate)
     assert compare_with_chain(mandate, chain) == mandate.vault_limits
     assert chain.oracle_feeds == mandate.oracle_feeds
+
+
+def test_a_successors_table_is_the_one_compared(sandbox: Sandbox, client: NodeClient, tmp_path: Path) -> None:
+    """The oracle's own table says what it always said; who answers now is another."""
+    texts = [BLUE_CHIP.read_text() + "oracle: {replaceable: true}\n"]
+    texts.append(texts[0].replace("heartbeat_s: 18000", "heartbeat_s: 18001"))
+    files = [tmp_path / f"{name}.yaml" for name in ("first", "second")]
+    for file, text in zip(files, texts, strict=True):
+        file.write_text(text)
+    roles = default_roles(delay=1)
+    # Two vaults of the same terms would share a mandate, which serves one.
+    first, second = (deploy_vault(sandbox, file, file.stem.encode(), roles) for file in files)
+    abi = contract_abi("Timelock")
+    timelock = first.web3.eth.contract(address=first.mandate.functions.owner().call(), abi=abi)
+    call = first.oracle.functions.set_successor(second.oracle.address)
+    operation = (first.oracle.address, 0, bytes.fromhex(call._encode_transaction_data()[2:]), bytes(32), bytes(32))
+    first.send("owner", timelock.functions.schedule(*operation, 1))
+    sandbox.chain.mine(sandbox.chain.timestamp() + 1)
+    first.send("owner", timelock.functions.execute(*operation))
+
+    chain = read_chain_mandate(client, first.address, second.file_mandate)
+    assert chain.oracle_feeds == second.file_mandate.oracle_feeds != first.file_mandate.oracle_feeds
+    with pytest.raises(MandateParityError, match="heartbeat"):
+        compare_with_chain(first.file_mandate, chain)
 
 
 def test_missing_decimals_are_the_mandates_and_logged(
