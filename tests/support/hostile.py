@@ -13,11 +13,13 @@ from typing import Any
 from eth_abi.abi import decode
 
 from offchain.mandate.universe import Asset, ChainlinkOracle
+from offchain.mandate.venues import BalancerV2Venue
 from offchain.sandbox import addresses
 from offchain.sandbox.contract import constructor_arguments
 from offchain.settle.development import development_address
 from tests.support.contracts import compiled_actor
 from tests.support.evm import ABI, Contract, Evm
+from tests.support.protocols import TRADER, Balancer, Chain
 from tests.support.world import World, blue_chip, with_terms
 
 FOREVER = 2**40
@@ -92,12 +94,14 @@ def hostile_world(
     decimals: Sequence[int] = (6, 18, 8),
     usd: Sequence[float] = (1.0, 100.0, 5000.0),
     evm: Evm | None = None,
+    balancer: bool = False,
     **terms: int,
 ) -> Hostile:
     """Deploy a vault over hostile tokens, the first being its base asset.
 
     Each other token has a v3 pool (0.3 %) and a v2 pair with the base asset and with its
-    neighbour, a million dollars on each side at these prices. Weights are unbounded; `terms`
+    neighbour, a million dollars on each side at these prices. With `balancer` the first two share
+    a pool there as well, which the vault lists as its venue. Weights are unbounded; `terms`
     changes limits and fees.
     """
     evm = evm or Evm.sandbox()
@@ -123,12 +127,28 @@ def hostile_world(
         for i, (token, feed, places) in enumerate(zip(tokens, feeds, decimals, strict=True))
     )
     file = with_terms(blue_chip().model_copy(update={"assets": assets, "base_asset": "HOST0"}), **terms)
+    if balancer:
+        sides = [(tokens[i], int(1e6 / usd[i] * 10 ** decimals[i])) for i in (0, 1)]
+        file = file.model_copy(update={"venues": (*file.venues, _balancer_pool(evm, sides))})
     world = World.deploy(file, evm=evm)
     world.tokens = tuple(tokens)
     for i in range(1, len(tokens)):
         for j in {0, i - 1}:
             _fill_pools(evm, [(tokens[k], 1e6 / usd[k] * 10 ** decimals[k]) for k in (i, j)])
     return Hostile(world, tuple(feeds), tuple(usd))
+
+
+def _balancer_pool(evm: Evm, sides: list[tuple[Contract, int]]) -> BalancerV2Venue:
+    """A pool of two tokens in equal parts at a vault of Balancer's own."""
+    there = Balancer(chain=Chain(evm._evm))
+    sides.sort(key=lambda side: int(side[0].address, 16))
+    there.tokens = tuple(token.address for token, _ in sides)
+    _, pool = there.create(1, (0, 1), (5 * 10**17, 5 * 10**17), 10**15)
+    for token, amount in sides:
+        token.mint(TRADER, amount, sender="market")
+        token.approve(there.vault, 2**255, sender=TRADER)
+    there.fill(pool, [amount for _, amount in sides])
+    return BalancerV2Venue(kind="balancer_v2", vault=there.vault, pools=("0x" + pool.hex(),))
 
 
 def _fill_pools(evm: Evm, sides: list[tuple[Contract, float]]) -> None:
