@@ -75,11 +75,10 @@ class Result:
     rss_mb_first_quarter: float = 0.0
     rss_mb_last_quarter: float = 0.0
     rss_growth: float = 0.0
-    descriptors_start: int = 0
-    descriptors_end: int = 0
-    descriptors_max: int = 0
-    threads_start: int = 0
-    threads_end: int = 0
+    descriptors_max_first_quarter: int = 0
+    descriptors_max_last_quarter: int = 0
+    threads_max_first_quarter: int = 0
+    threads_max_last_quarter: int = 0
     tick_s_first_quarter: float = 0.0
     tick_s_last_quarter: float = 0.0
     journal_rows_max_second_quarter: int = 0
@@ -257,9 +256,11 @@ def summed_up(result: Result) -> Result:
     result.rss_mb_first_quarter = round(mean(one.rss_mb for one in first), 2)
     result.rss_mb_last_quarter = round(mean(one.rss_mb for one in last), 2)
     result.rss_growth = round(result.rss_mb_last_quarter / result.rss_mb_first_quarter - 1, 4)
-    result.descriptors_start, result.descriptors_end = first[0].descriptors, samples[-1].descriptors
-    result.descriptors_max = max(one.descriptors for one in samples)
-    result.threads_start, result.threads_end = first[0].threads, samples[-1].threads
+    # Whoever asks for metrics has a thread and a socket for as long: compare the most with the most.
+    result.descriptors_max_first_quarter = max(one.descriptors for one in first)
+    result.descriptors_max_last_quarter = max(one.descriptors for one in last)
+    result.threads_max_first_quarter = max(one.threads for one in first)
+    result.threads_max_last_quarter = max(one.threads for one in last)
     result.tick_s_first_quarter = round(mean(one.tick_seconds for one in first), 4)
     result.tick_s_last_quarter = round(mean(one.tick_seconds for one in last), 4)
     result.journal_rows_max_second_quarter = max(sum(one.rows.values()) for one in second)
@@ -277,10 +278,10 @@ def problems(result: Result) -> list[str]:
     found = []
     if result.rss_growth >= 0.10:
         found.append(f"memory grew by {result.rss_growth:.1%}")
-    if result.descriptors_end > result.descriptors_start:
-        found.append(f"descriptors grew from {result.descriptors_start} to {result.descriptors_end}")
-    if result.threads_end > result.threads_start:
-        found.append(f"threads grew from {result.threads_start} to {result.threads_end}")
+    for kind in ("descriptors", "threads"):
+        before, after = (getattr(result, f"{kind}_max_{quarter}_quarter") for quarter in ("first", "last"))
+        if after > before:
+            found.append(f"{kind} grew from {before} to {after}")
     if result.days > result.keep_days + 2 and result.oldest_days_max > result.keep_days + 2:
         found.append(f"the journal keeps {result.oldest_days_max} days, {result.keep_days} are wanted")
     if result.days > 2 * result.keep_days:
