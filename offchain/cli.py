@@ -83,6 +83,9 @@ def root(
     ] = False,
 ) -> None:
     """Options that come before the command."""
+    from offchain.market.url_secrets import refuse_shown_secrets
+
+    refuse_shown_secrets(sys.argv)
     _options["debug"] = debug
 
 

@@ -7,7 +7,6 @@ Only typer and the standard library are imported at the top, see `offchain.cli`.
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -111,14 +110,11 @@ def run(
     from offchain.keeper.keeper import Keeper, KeeperSettings
     from offchain.keeper.leading import lead
     from offchain.keeper.logs import configure_logs
-    from offchain.keeper.open import default_journal, open_signers, parse_address, refuse_shown_secret
+    from offchain.keeper.open import default_journal, open_signers, parse_address
     from offchain.keeper.tracing import trace_to_file
     from offchain.mandate import load_mandate
     from offchain.settle.relay import Relay
 
-    refuse_shown_secret(rpc, "--rpc", sys.argv)
-    refuse_shown_secret(journal or "", "--journal", sys.argv)
-    refuse_shown_secret(relay or "", "--relay", sys.argv)
     stack = ExitStack()
     hooks = webhooks()
     alerts = [Alerts(hooks)] if hooks else []

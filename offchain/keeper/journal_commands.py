@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
@@ -42,14 +41,12 @@ def rebuild(
 
     from offchain.keeper.journal import Journal
     from offchain.keeper.logs import configure_logs
-    from offchain.keeper.open import parse_address, refuse_shown_secret
+    from offchain.keeper.open import parse_address
     from offchain.keeper.rebuild import rebuild as rebuild_journal
     from offchain.mandate import load_mandate
     from offchain.market.rpc import NodeClient
     from offchain.settle.node import Node
 
-    refuse_shown_secret(rpc, "--rpc", sys.argv)
-    refuse_shown_secret(journal, "--journal", sys.argv)
     configure_logs()
     rules = load_mandate(mandate)
     address = parse_address(vault, "--vault")

@@ -5,16 +5,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 from offchain.errors import PlimsollError
 from offchain.settle.accounts import TransactionSigner, keyfile_address, open_keyfile
 from offchain.settle.signing import OrderSigner
-
-_KEY_LENGTH = 20
-"""Providers' keys in a path are longer than anything else there."""
 
 PASSPHRASE_VARIABLE = "PLIMSOLL_PASSPHRASE"
 
@@ -47,35 +43,6 @@ def parse_address(text: str, option: str) -> str:
     if mixed and not is_checksum_address(text):
         raise InputError(f"{option} {text}: its checksum is wrong, so a digit may be; copy the address again")
     return str(to_checksum_address(text))
-
-
-def refuse_shown_secret(url: str, option: str, arguments: Sequence[str]) -> None:
-    """Refuse a URL with a password or a provider's key on the command line: every user of the machine sees that.
-
-    Raises
-    ------
-    InputError
-        Names the variable that takes it instead.
-    """
-    shown = any(url in argument for argument in arguments)
-    secret = next((found for one in url.split(",") if (found := _secret_in(one.strip()))), "")
-    if shown and secret:
-        variable = "PLIMSOLL_" + option.strip("-").replace("-", "_").upper()
-        raise InputError(f"{option}: it holds {secret}, which the process list shows; put it into {variable} instead")
-
-
-def _secret_in(url: str) -> str:
-    """What a URL holds that is nobody's business; empty when nothing does."""
-    from urllib.parse import urlsplit
-
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return ""
-    if parts.password:
-        return "a password"
-    keyed = parts.hostname and any(len(piece) >= _KEY_LENGTH and piece.isalnum() for piece in parts.path.split("/"))
-    return "a key" if keyed or (parts.hostname and parts.scheme.startswith(("http", "ws")) and parts.query) else ""
 
 
 def default_journal(chain_id: int, vault: str) -> Path:

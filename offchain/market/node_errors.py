@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from offchain.errors import PlimsollError
+from offchain.market.url_secrets import without_secrets
 
 MAX_SHOWN = 200
 
@@ -23,7 +24,7 @@ class NodeError(PlimsollError):
 
     def __init__(self, url: str, problem: str) -> None:
         self.url = public_url(url)
-        super().__init__(f"{self.url}: {problem}")
+        super().__init__(f"{self.url}: {without_secrets(problem, url)}")
 
 
 class NodeUnreachable(NodeError):
@@ -60,7 +61,7 @@ class RpcError(NodeError):
     def __init__(self, url: str, method: str, error: Mapping[str, Any]) -> None:
         self.method = method
         self.code = error.get("code")
-        self.message = str(error.get("message", error))
+        self.message = without_secrets(str(error.get("message", error)), url)
         data = error.get("data")
         if isinstance(data, dict):
             data = data.get("data")

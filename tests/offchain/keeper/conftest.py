@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
+import json
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from eth_account import Account
@@ -185,3 +189,24 @@ def stage(
     sandbox.rpc.call("evm_setAutomine", True)
     sandbox.rpc.call("evm_revert", mark)
     node.client.close()
+
+
+@pytest.fixture
+def mailbox() -> Iterator[tuple[str, list[Any]]]:
+    """A web server that takes webhooks; yields its URL and what it got."""
+    got: list[Any] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            got.append((self.path, json.loads(self.rfile.read(int(self.headers["Content-Length"])))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}", got
+    server.shutdown()
+    server.server_close()

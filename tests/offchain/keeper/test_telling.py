@@ -1,19 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a keeper tells of itself, and what it never tells."""
 
-import json
-import os
-import subprocess
-import sys
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
-from eth_account import Account
 from prometheus_client.parser import text_string_to_metric_families
 
 from offchain.keeper.alerts import Alerts, webhooks
@@ -23,23 +15,10 @@ from offchain.keeper.metrics import MetricsError, MetricsServer
 from offchain.market.rpc import NodeClient
 from offchain.sandbox.anvil import Anvil
 from offchain.sandbox.keys import keyfile
-from offchain.settle.development import development_key
 from tests.support.proxy import Fault, FaultProxy
 
-PASSPHRASE = "correct horse battery staple 7"
-RPC_PASSWORD = "hunter2hunter2"
-RPC_KEY = "d41d8cd98f00b204e9800998"
 TOKEN = "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"
 SLACK_PATH = "T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX"
-SECRETS = (
-    PASSPHRASE,
-    RPC_PASSWORD,
-    RPC_KEY,
-    TOKEN,
-    SLACK_PATH,
-    development_key("keeper")[2:],
-    development_key("optimizer")[2:],
-)
 
 
 @pytest.fixture
@@ -60,27 +39,6 @@ def server(journal, keeper):
     server = MetricsServer(journal, keeper.health, 0)
     yield server
     server.close()
-
-
-@pytest.fixture
-def mailbox():
-    """A web server that takes webhooks; yields its URL and what it got."""
-    got = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            got.append((self.path, json.loads(self.rfile.read(int(self.headers["Content-Length"])))))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}", got
-    server.shutdown()
-    server.server_close()
 
 
 def get(server, path):
@@ -258,99 +216,3 @@ def test_doctor_notices_a_slow_node(stage):
     proxy.stop()
 
     assert findings[0].verdict is Verdict.WARNING
-
-
-@pytest.fixture
-def own_keys(tmp_path):
-    """The development keys under a passphrase that can be searched for."""
-    files = {}
-    for role in ("keeper", "optimizer"):
-        path = tmp_path / f"{role}.json"
-        path.write_text(json.dumps(Account.encrypt(development_key(role), PASSPHRASE, kdf="scrypt", iterations=2**12)))
-        path.chmod(0o600)
-        files[role] = path
-    return files
-
-
-def test_secrets_are_nowhere(stage, own_keys, mailbox, tmp_path):
-    url, told = mailbox
-    proxy = FaultProxy(stage.sandbox.rpc_url)
-    rpc = proxy.url.replace("http://", f"http://user:{RPC_PASSWORD}@") + f"/v3/{RPC_KEY}"
-    traces = tmp_path / "traces.jsonl"
-    command = [
-        str(Path(sys.executable).with_name("plimsoll")), "keeper", "run", "--vault", stage.vault.address,
-        "--mandate", str(stage.vault.file), "--account", str(own_keys["keeper"]), "--signer", str(own_keys["optimizer"]),
-        "--journal", str(stage.path), "--poll", "0.05", "--metrics-port", "0", "--traces", str(traces), "--verbose",
-    ]  # fmt: skip
-    environment = {
-        **os.environ,
-        "PLIMSOLL_RPC": rpc,
-        "PLIMSOLL_PASSPHRASE": PASSPHRASE,
-        "PLIMSOLL_SLACK_WEBHOOK": f"{url}/services/{SLACK_PATH}",
-        "PLIMSOLL_TELEGRAM_TOKEN": TOKEN,
-        "PLIMSOLL_TELEGRAM_CHAT": "42",
-        "PLIMSOLL_TELEGRAM_API": url,
-    }
-    log = tmp_path / "keeper.log"
-    with log.open("w") as out:
-        process = subprocess.Popen(command, stderr=out, stdout=out, env=environment)
-    try:
-        wait_for(log, '"broadcast"')
-        stage.mine()
-        wait_for(log, '"settled"')
-        proxy.fault = Fault("gone", drop="before")
-        wait_for(log, "node failed")
-        port = next(json.loads(line)["url"] for line in log.read_text().splitlines() if '"metrics"' in line)
-        with urlopen(port, timeout=5) as response:
-            metrics = response.read().decode()
-        arguments = Path(f"/proc/{process.pid}/cmdline").read_text()
-    finally:
-        process.terminate()
-        process.wait(20)
-        proxy.stop()
-
-    written = {
-        one.name: one.read_bytes().decode(errors="replace") for one in tmp_path.iterdir() if "json" not in one.name[-5:]
-    }
-    seen = {**written, "metrics": metrics, "process list": arguments, "alerts": str([body for _, body in told])}
-    assert {"journal.sqlite", "keeper.log", "metrics"} <= set(seen)
-    assert told
-    for where, text in seen.items():
-        for secret in SECRETS:
-            assert secret not in text, f"{secret[:4]}... is in {where}"
-    assert '"name": "tick"' in traces.read_text()
-    assert '"name": "plan"' in traces.read_text()
-    assert not any(secret in traces.read_text() for secret in SECRETS)
-
-
-def test_password_on_the_command_line_is_refused(monkeypatch, capsys):
-    from offchain import cli
-
-    arguments = [
-        "plimsoll",
-        "keeper",
-        "run",
-        "--rpc",
-        f"http://u:{RPC_PASSWORD}@127.0.0.1:9",
-        "--vault",
-        "0x",
-        "--mandate",
-        "x",
-        "--account",
-        "y",
-    ]
-    monkeypatch.setattr(sys, "argv", arguments)
-    with pytest.raises(SystemExit) as end:
-        cli.main()
-    err = capsys.readouterr().err
-
-    assert end.value.code == 2
-    assert "put it into PLIMSOLL_RPC" in err
-    assert RPC_PASSWORD not in err
-
-
-def wait_for(log, text, seconds=40.0):
-    end = time.monotonic() + seconds
-    while text not in log.read_text():
-        assert time.monotonic() < end, log.read_text()
-        time.sleep(0.05)
