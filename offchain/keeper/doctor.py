@@ -196,7 +196,7 @@ def _keys(patient: Patient, node: Node) -> Iterator[Finding]:
         signer = declared_address(patient.signer or patient.account)
         if signer is not None:
             yield from _authority(patient, node, signer)
-        if signer == declared_address(patient.account):
+        if patient.signer is None or (signer is not None and signer == declared_address(patient.account)):
             advice = "give --signer a key of its own: the keeper does not start with one for both"
             yield _failed("keys", "one key pays and signs orders", advice)
 

@@ -1,21 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """A signer whose key is in KMS, against a stand-in for KMS's HTTP API with a real secp256k1 key."""
 
-import base64
-import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
 import pytest
 from eth_account import Account
 
 boto3 = pytest.importorskip("boto3", reason="the extra kms is not installed")
-from cryptography.hazmat.primitives import hashes, serialization  # noqa: E402
-from cryptography.hazmat.primitives.asymmetric import ec, utils  # noqa: E402
+from cryptography.hazmat.primitives.asymmetric import ec  # noqa: E402
 
 from offchain.settle.kms import KmsError, KmsSigner  # noqa: E402
+from tests.support.kms import ORDER, SECRET_ACCESS_KEY, Kms  # noqa: E402
 
-ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 SECRET = int.from_bytes(b"\x07" * 32, "big")
 ADDRESS = Account.from_key(SECRET.to_bytes(32, "big")).address
 TRANSACTION = {
@@ -24,64 +18,13 @@ TRANSACTION = {
 }  # fmt: skip
 
 
-class Kms:
-    """GetPublicKey and Sign of AWS KMS, as JSON 1.1 over HTTP."""
-
-    def __init__(self):
-        self.key = ec.derive_private_key(SECRET, ec.SECP256K1())
-        self.high_s = False
-        self.asked = []
-        kms = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):
-                request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                operation = self.headers["X-Amz-Target"].removeprefix("TrentService.")
-                kms.asked.append((operation, request, self.headers.get("Authorization", "")))
-                status, answer = kms.answer(operation, request)
-                body = json.dumps(answer).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/x-amz-json-1.1")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-
-    def answer(self, operation, request):
-        if request["KeyId"] != "alias/optimizer":
-            return 400, {"__type": "NotFoundException", "message": "no such key"}
-        if operation == "GetPublicKey":
-            der = self.key.public_key().public_bytes(
-                serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-            )
-            return 200, {"KeyId": "k", "PublicKey": base64.b64encode(der).decode(), "KeySpec": "ECC_SECG_P256K1"}
-        assert (operation, request["MessageType"], request["SigningAlgorithm"]) == ("Sign", "DIGEST", "ECDSA_SHA_256")
-        digest = base64.b64decode(request["Message"])
-        der = self.key.sign(digest, ec.ECDSA(utils.Prehashed(hashes.SHA256())))
-        r, s = utils.decode_dss_signature(der)
-        low = min(s, ORDER - s)
-        der = utils.encode_dss_signature(r, ORDER - low if self.high_s else low)
-        return 200, {"KeyId": "k", "Signature": base64.b64encode(der).decode()}
-
-
 @pytest.fixture
 def kms(monkeypatch):
-    kms = Kms()
-    monkeypatch.setenv("AWS_ENDPOINT_URL_KMS", kms.url)
-    monkeypatch.setenv("AWS_REGION", "eu-central-1")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    kms = Kms({"alias/optimizer": SECRET})
+    for name, value in kms.environment.items():
+        monkeypatch.setenv(name, value)
     yield kms
-    kms.server.shutdown()
-    kms.server.server_close()
+    kms.stop()
 
 
 def test_address_is_the_public_keys(kms):
@@ -117,14 +60,14 @@ def test_key_that_is_not_there_is_named(kms):
 
 
 def test_key_of_another_curve_is_refused(kms):
-    kms.key = ec.generate_private_key(ec.SECP256R1())
+    kms.keys["alias/optimizer"] = ec.generate_private_key(ec.SECP256R1())
     with pytest.raises(KmsError, match="ECC_SECG_P256K1"):
         KmsSigner("alias/optimizer")
 
 
 def test_alias_that_was_moved_to_another_key_is_noticed(kms):
     signer = KmsSigner("alias/optimizer")
-    kms.key = ec.generate_private_key(ec.SECP256K1())
+    kms.keys["alias/optimizer"] = ec.generate_private_key(ec.SECP256K1())
 
     with pytest.raises(KmsError, match="was the alias moved"):
         signer.sign_digest(b"\x01" * 32)
@@ -134,4 +77,4 @@ def test_requests_carry_a_signature_and_never_the_secret(kms):
     KmsSigner("alias/optimizer").sign_digest(b"\x01" * 32)
 
     assert all("AWS4-HMAC-SHA256" in authorization for _, _, authorization in kms.asked)
-    assert "wJalrXUtnFEMI" not in str(kms.asked)
+    assert SECRET_ACCESS_KEY not in str(kms.asked)
