@@ -68,7 +68,8 @@ class Result:
     days: float = 0.0
     ticks: int = 0
     settlements: int = 0
-    heartbeats: int = 0
+    other_transactions: int = 0
+    """Signs of life, and what took the place of a transaction or failed."""
     connections_broken: int = 0
     intervals_without_decision: int = 0
     keep_days: float = 0.0
@@ -234,7 +235,7 @@ class Soak:
         vault = self.market.vault.vault
         self.result.settlements = int(vault.functions.order_nonce().call())
         nonce = self.market.vault.web3.eth.get_transaction_count(development_address("keeper"))
-        self.result.heartbeats = int(nonce) - self.result.settlements
+        self.result.other_transactions = int(nonce) - self.result.settlements
 
 
 def resident_mb(pid: int | None) -> float:
