@@ -315,6 +315,12 @@ class LendingMachine(RuleBasedStateMachine):
         assert self.vault.holdings() == before
 
     @rule()
+    def stranger_pokes(self) -> None:
+        """Puts a low health factor on record: from then on the discount of deleveraging grows."""
+        attempt(lambda: self.world.alarms.poke(self.mandate, sender="attacker"))
+        assert self.mandate.deleverage_terms(self.vault.health())[2] <= self.limits.deleverage_discount_bps
+
+    @rule()
     def trip(self) -> None:
         live, health = self._live(), self.vault.health()
         expected = REDUCE_ONLY if health < TRIGGER * BPS or self._impaired() else ACTIVE

@@ -120,6 +120,40 @@ def test_conversions_depend_on_nobody_and_never_gain(
         assert vault.previewRedeem(first) <= vault.convertToAssets(first) <= vault.previewMint(first)
 
 
+@given(beginning=beginnings(), amount=amounts, gift=amounts)
+@in_pytest
+def test_previews_and_maxima_depend_on_nobody(plain: Hostile, beginning: Beginning, amount: int, gift: int) -> None:
+    """Neither on who asks nor on what he has or allows: maxDeposit and maxMint take anybody to have everything."""
+    world, vault, token = plain.world, plain.world.vault, plain.world.tokens[0]
+    with world.evm.rolled_back():
+        beginning.apply(world)
+        previews = [getattr(vault, f"preview{name}") for name in ("Deposit", "Mint", "Withdraw", "Redeem")]
+        before = [preview(amount) for preview in previews], vault.maxDeposit("alice"), vault.maxMint("alice")
+        token.mint("alice", gift, sender="market")
+        token.approve(vault, 0, sender="alice")
+        for user in USERS:
+            assert [preview(amount, sender=user) for preview in previews] == before[0]
+        assert (vault.maxDeposit("alice"), vault.maxMint("alice")) == before[1:]
+        assert (vault.maxDeposit("bob"), vault.maxMint("bob")) == before[1:]
+
+
+@given(beginning=beginnings(), permille=st.integers(0, 1000))
+@in_pytest
+def test_shares_moved_to_oneself_are_the_same(plain: Hostile, beginning: Beginning, permille: int) -> None:
+    """By transfer and by transferFrom with an allowance of everything, which is not used up."""
+    world, vault = plain.world, plain.world.vault
+    with world.evm.rolled_back():
+        beginning.apply(world)
+        held = vault.balanceOf("alice")
+        before, supply = vault.convertToAssets(held), vault.totalSupply()
+        vault.transfer("alice", held * permille // 1000, sender="alice")
+        vault.approve("alice", FOREVER, sender="alice")
+        vault.transferFrom("alice", "alice", held * permille // 1000, sender="alice")
+        assert (vault.balanceOf("alice"), vault.totalSupply()) == (held, supply)
+        assert vault.convertToAssets(held) == before
+        assert vault.allowance("alice", "alice") == FOREVER
+
+
 @given(beginning=beginnings())
 @in_pytest
 def test_nothing_is_free(plain: Hostile, beginning: Beginning) -> None:
