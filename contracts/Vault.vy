@@ -34,6 +34,7 @@ from snekmate.tokens import erc20
 from snekmate.utils import eip712_domain_separator
 from .interfaces import IMandate
 from .interfaces import IPriceOracle
+from .interfaces import IVenue
 from .modules import custody
 from .modules import execution
 from .modules import fees
@@ -163,32 +164,91 @@ def settle(order: orders.Order, signer: address, signature: Bytes[1024]):
     @param signer Who signed.
     @param signature ECDSA, or whatever an ERC-1271 signer takes.
     """
-    digest: bytes32 = orders._digest(order)
+    legs: DynArray[IVenue.Leg, 16] = order.legs
+    legs_hash: bytes32 = orders._hash_legs(legs)
+    digest: bytes32 = orders._digest(
+        order.nonce,
+        order.deadline,
+        order.mandate_hash,
+        order.model_hash,
+        legs_hash,
+        order.min_value_per_share,
+        order.max_base_fee,
+    )
     orders._check_signature(signer, digest, signature)
     orders._consume(order.nonce, order.deadline, order.max_base_fee)
 
+    # The loops over the assets stand here, where Vyper copies no array for a call.
     prices: DynArray[uint256, 16] = staticcall IPriceOracle(valuation.oracle).prices()
     claimed: uint256 = state._claimed_assets()
     wallet: uint256[16] = empty(uint256[16])
     before: IMandate.Book = empty(IMandate.Book)
+    gross: uint256 = 0
+    for i: uint256 in range(custody._COUNT, bound=16):
+        price: uint256 = prices[i]
+        assert price <= valuation.MAX_PRICE, "vault: price too high"
+        amount: uint256 = custody._holding(i, claimed)
+        worth: uint256 = unsafe_div(unsafe_mul(amount, price), ONE)
+        wallet[i] = amount
+        before.held[i] = worth
+        gross = unsafe_add(gross, worth)
+    before.gross = gross
+    before.net = gross
+    before.wallet = before.held[0]
+    before.health = max_value(uint256)
     owed_before: uint256[16] = empty(uint256[16])
-    wallet, before = valuation._value_wallet(prices, claimed)
     if positions._COUNT > 0:
         before, owed_before = execution._read_book(prices, extension)
-    executed: execution.Executed = execution._execute(order.legs, wallet, claimed, extension)
-    after: IMandate.Book = empty(IMandate.Book)
+
+    amounts_in: DynArray[uint256, 16] = []
+    amounts_out: DynArray[uint256, 16] = []
+    touched: uint256 = 0
+    for leg: IVenue.Leg in legs:
+        i: uint256 = convert(leg.token_in, uint256)
+        j: uint256 = convert(leg.token_out, uint256)
+        assert max(i, j) < custody._COUNT, "orders: unknown token"
+        amount_in: uint256 = min(convert(leg.amount_in, uint256), wallet[i])
+        amount_out: uint256 = 0
+        if leg.venue >= execution.FIRST_VENUE:
+            amount_in, amount_out = execution._run_at_venue(leg, claimed, extension)
+            wallet[i] = custody._holding(i, claimed)
+            wallet[j] = custody._holding(j, claimed)
+        elif amount_in > 0:
+            amount_in, amount_out = execution._swap(leg, amount_in)
+            wallet[i] -= amount_in
+            wallet[j] += amount_out
+            touched |= (1 << i) | (1 << j)
+        amounts_in.append(amount_in)
+        amounts_out.append(amount_out)
+
+    # Only what was traded is read again, unless something may be held or owed at venues.
+    after: IMandate.Book = before
     change: IMandate.Change = empty(IMandate.Change)
-    if positions._COUNT == 0:
-        after, change = execution._measure_wallet(before, executed.touched, prices, claimed)
-    else:
+    if positions._COUNT > 0:
         owed_after: uint256[16] = empty(uint256[16])
         after, owed_after = execution._read_book(prices, extension)
         change = execution._compare(before, owed_before, after, owed_after, prices)
+    else:
+        for i: uint256 in range(custody._COUNT, bound=16):
+            if (touched >> i) & 1 == 0:
+                continue
+            old: uint256 = before.held[i]
+            new: uint256 = unsafe_div(unsafe_mul(custody._holding(i, claimed), prices[i]), ONE)
+            after.held[i] = new
+            if new > old:
+                change.bought = unsafe_add(change.bought, unsafe_sub(new, old))
+                change.risen |= 1 << i
+            else:
+                change.sold = unsafe_add(change.sold, unsafe_sub(old, new))
+        after.gross = before.gross + change.bought - change.sold
+        after.net = after.gross
+        after.wallet = after.held[0]
 
-    change.per_share_before = valuation._per_share(before.net, prices[0])
-    change.per_share_after = valuation._per_share(after.net, prices[0])
+    supply: uint256 = valuation._supply()
+    change.per_share_before = valuation._per_share(before.net, prices[0], supply)
+    change.per_share_after = valuation._per_share(after.net, prices[0], supply)
     assert change.per_share_after >= order.min_value_per_share, "limits: value per share"
-    valuation._keep_mark(after.net * ONE // prices[0])
+    valuation._keep_mark(after.net * ONE // prices[0], supply)
     outcome: IMandate.Outcome = extcall IMandate(valuation.mandate).judge(
         signer, order.mandate_hash, before, after, change, positions._COUNT
     )
@@ -204,8 +264,8 @@ def settle(order: orders.Order, signer: address, signature: Bytes[1024]):
         loss_level=outcome.loss_level,
         turnover_level=outcome.turnover_level,
         value_per_share=change.per_share_after,
-        amounts_in=executed.amounts_in,
-        amounts_out=executed.amounts_out,
+        amounts_in=amounts_in,
+        amounts_out=amounts_out,
     )
 
 
@@ -370,7 +430,7 @@ def value_per_share() -> uint256:
     @notice USD at 18 decimals per 10**18 share units. Reverts when a price is not live.
     """
     appraisal: valuation.Appraisal = valuation._appraise(True)
-    return valuation._per_share(appraisal.worth, appraisal.base_price)
+    return valuation._per_share(appraisal.worth, appraisal.base_price, valuation._supply())
 
 
 @external
@@ -498,7 +558,7 @@ def maxRedeem(owner: address) -> uint256:
 def _max_entry(appraisal: valuation.Appraisal) -> uint256:
     if not appraisal.live:
         return 0
-    per_share: uint256 = valuation._per_share(appraisal.worth, appraisal.base_price)
+    per_share: uint256 = valuation._per_share(appraisal.worth, appraisal.base_price, valuation._supply())
     if erc20.totalSupply == 0:
         # The first deposit restarts the peak, so that no drawdown stands.
         per_share = 2**128

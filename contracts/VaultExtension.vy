@@ -223,7 +223,7 @@ def deposit_in_kind(shares: uint256, receiver: address, max_amounts: DynArray[ui
     assert shares > 0 and erc20.totalSupply > 0, "vault: zero shares"
     assert not positions._owes(), "vault: owes"
     before: valuation.Appraisal = valuation._appraise(True)
-    per_share: uint256 = valuation._per_share(before.worth, before.base_price)
+    per_share: uint256 = valuation._per_share(before.worth, before.base_price, valuation._supply())
     gross: uint256 = fees._gross(shares, valuation._terms().entry_fee_bps)
     supply: uint256 = valuation._supply()
     claimed: uint256 = state._claimed_assets()
@@ -244,9 +244,9 @@ def deposit_in_kind(shares: uint256, receiver: address, max_amounts: DynArray[ui
     for i: uint256 in range(custody._COUNT, bound=16):
         assert amounts[i] <= max_amounts[i], "vault: above maximum"
     after: valuation.Appraisal = valuation._appraise(True)
-    valuation._keep_mark(after.total_assets)
+    valuation._keep_mark(after.total_assets, valuation._supply())
     extcall IMandate(valuation.mandate).enter(
-        per_share, valuation._per_share(after.worth, after.base_price), False
+        per_share, valuation._per_share(after.worth, after.base_price, valuation._supply()), False
     )
     log DepositedInKind(sender=msg.sender, owner=receiver, shares=shares, amounts=amounts)
     return amounts
@@ -483,7 +483,7 @@ def _withdraw(assets: uint256, shares: uint256, receiver: address, owner: addres
     assert assets <= custody._holding(0, state._claimed_assets()), "vault: not enough base asset"
     valuation._burn_from(owner, shares)
     custody._send(0, receiver, assets)
-    valuation._keep_mark(appraisal.total_assets - assets)
+    valuation._keep_mark(appraisal.total_assets - assets, valuation._supply())
     worth: uint256 = appraisal.worth - assets * appraisal.base_price // ONE
-    extcall IMandate(valuation.mandate).leave(valuation._per_share(worth, appraisal.base_price))
+    extcall IMandate(valuation.mandate).leave(valuation._per_share(worth, appraisal.base_price, valuation._supply()))
     log IERC4626.Withdraw(sender=msg.sender, receiver=receiver, owner=owner, assets=assets, shares=shares)

@@ -21,14 +21,6 @@ uses: positions
 uses: uniswap
 
 
-struct Executed:
-    # Bit i set: the wallet of asset i was traded from or to.
-    touched: uint256
-    # What each leg paid and got, in base units.
-    amounts_in: DynArray[uint256, 16]
-    amounts_out: DynArray[uint256, 16]
-
-
 ONE: constant(uint256) = 10**18
 # A leg names venues from here on; below are Uniswap's versions.
 FIRST_VENUE: constant(uint8) = 2
@@ -41,81 +33,56 @@ ROUNDING: constant(uint256) = 16
 
 
 @internal
-def _execute(legs: DynArray[IVenue.Leg, 16], wallet: uint256[16], claimed: uint256, extension: address) -> Executed:
+def _swap(leg: IVenue.Leg, amount_in: uint256) -> (uint256, uint256):
     """
-    @dev Runs the legs in order. Amounts clamp to the wallet as it then stands.
-    @param wallet Base units in the wallet before the first leg.
+    @dev Swaps in a Uniswap pool.
+    @param amount_in What the leg wants to sell, as far as it is there.
+    @return What the pool took and what it paid, in base units.
+    """
+    assert leg.token_in != leg.token_out, "orders: unknown token"
+    taken: uint256 = 0
+    amount_out: uint256 = 0
+    taken, amount_out = uniswap._swap(
+        leg.venue,
+        custody._TOKENS[convert(leg.token_in, uint256)],
+        custody._TOKENS[convert(leg.token_out, uint256)],
+        leg.fee,
+        amount_in,
+    )
+    self._check_minimum(leg, taken, amount_out)
+    return taken, amount_out
+
+
+@internal
+def _run_at_venue(leg: IVenue.Leg, claimed: uint256, extension: address) -> (uint256, uint256):
+    """
+    @dev Runs a leg at a venue by the extension's code.
     @param claimed Assets of which claims are recorded.
-    @param extension Runs a leg at a venue, by delegatecall.
+    @return What left and what reached the wallet, in base units.
     """
-    executed: Executed = Executed(touched=0, amounts_in=[], amounts_out=[])
-    for leg: IVenue.Leg in legs:
-        i: uint256 = convert(leg.token_in, uint256)
-        j: uint256 = convert(leg.token_out, uint256)
-        assert max(i, j) < custody._COUNT and (i != j or leg.venue >= FIRST_VENUE), "orders: unknown token"
-        wanted: uint256 = convert(leg.amount_in, uint256)
-        amount_in: uint256 = min(wanted, wallet[i])
-        amount_out: uint256 = 0
-        if leg.venue >= FIRST_VENUE:
-            v: uint256 = convert(leg.venue - FIRST_VENUE, uint256)
-            assert v < positions._COUNT, "orders: unknown venue"
-            had_in: uint256 = custody._holding(i, claimed)
-            had_out: uint256 = custody._holding(j, claimed)
-            raw_call(extension, abi_encode(v, leg, had_in, method_id=RUN_LEG), is_delegate_call=True)
-            wallet[i] = custody._holding(i, claimed)
-            wallet[j] = custody._holding(j, claimed)
-            amount_in = had_in - min(had_in, wallet[i])
-            amount_out = wallet[j] - min(had_out, wallet[j])
-            # A lending leg has one token: its minimum is what must arrive, whatever it clamps to.
-            self._check_minimum(leg.min_amount_out, wanted if i == j else amount_in, wanted, amount_out)
-        elif amount_in > 0:
-            amount_in, amount_out = uniswap._swap(
-                leg.venue, custody._TOKENS[i], custody._TOKENS[j], leg.fee, amount_in
-            )
-            self._check_minimum(leg.min_amount_out, amount_in, wanted, amount_out)
-            wallet[i] -= amount_in
-            wallet[j] += amount_out
-            executed.touched |= (1 << i) | (1 << j)
-        executed.amounts_in.append(amount_in)
-        executed.amounts_out.append(amount_out)
-    return executed
+    v: uint256 = convert(leg.venue - FIRST_VENUE, uint256)
+    assert v < positions._COUNT, "orders: unknown venue"
+    i: uint256 = convert(leg.token_in, uint256)
+    j: uint256 = convert(leg.token_out, uint256)
+    had_in: uint256 = custody._holding(i, claimed)
+    had_out: uint256 = custody._holding(j, claimed)
+    raw_call(extension, abi_encode(v, leg, had_in, method_id=RUN_LEG), is_delegate_call=True)
+    amount_in: uint256 = had_in - min(had_in, custody._holding(i, claimed))
+    amount_out: uint256 = custody._holding(j, claimed)
+    amount_out -= min(had_out, amount_out)
+    # A lending leg has one token: its minimum is what must arrive, whatever it clamps to.
+    self._check_minimum(leg, convert(leg.amount_in, uint256) if i == j else amount_in, amount_out)
+    return amount_in, amount_out
 
 
 @internal
 @pure
-def _check_minimum(minimum: uint128, amount_in: uint256, wanted: uint256, amount_out: uint256):
+def _check_minimum(leg: IVenue.Leg, amount_in: uint256, amount_out: uint256):
     """
-    @dev The minimum shrinks with the amount: minimum * amount_in / wanted, rounded up.
+    @dev The minimum shrinks with the amount, rounded up.
     """
-    assert amount_out * wanted >= convert(minimum, uint256) * amount_in, "orders: amount out below minimum"
-
-
-@internal
-@view
-def _measure_wallet(
-    before: IMandate.Book, touched: uint256, prices: DynArray[uint256, 16], claimed: uint256
-) -> (IMandate.Book, IMandate.Change):
-    """
-    @dev What the legs left and changed where nothing is held or owed at venues: only the assets that
-         were traded are read again.
-    """
-    after: IMandate.Book = before
-    change: IMandate.Change = empty(IMandate.Change)
-    for i: uint256 in range(custody._COUNT, bound=16):
-        if (touched >> i) & 1 == 0:
-            continue
-        old: uint256 = before.held[i]
-        new: uint256 = custody._holding(i, claimed) * prices[i] // ONE
-        after.held[i] = new
-        if new > old:
-            change.bought += new - old
-            change.risen |= 1 << i
-        else:
-            change.sold += old - new
-    after.gross = before.gross + change.bought - change.sold
-    after.net = after.gross
-    after.wallet = after.held[0]
-    return after, change
+    needed: uint256 = convert(leg.min_amount_out, uint256) * amount_in
+    assert amount_out * convert(leg.amount_in, uint256) >= needed, "orders: amount out below minimum"
 
 
 @internal

@@ -51,32 +51,53 @@ def hash_order(order: Order) -> bytes32:
     """
     @notice The EIP-712 digest a signer signs.
     """
-    return self._digest(order)
+    return self._digest(
+        order.nonce,
+        order.deadline,
+        order.mandate_hash,
+        order.model_hash,
+        self._hash_legs(order.legs),
+        order.min_value_per_share,
+        order.max_base_fee,
+    )
 
 
 @internal
 @view
-def _digest(order: Order) -> bytes32:
-    hashes: bytes32[16] = empty(bytes32[16])
-    count: uint256 = 0
-    for leg: IVenue.Leg in order.legs:
-        hashes[count] = keccak256(abi_encode(LEG_TYPEHASH, leg))
-        count += 1
-    legs_hash: bytes32 = keccak256(slice(abi_encode(hashes), 0, 32 * count))
+def _digest(
+    nonce: uint256,
+    deadline: uint256,
+    mandate_hash: bytes32,
+    model_hash: bytes32,
+    legs_hash: bytes32,
+    min_value_per_share: uint256,
+    max_base_fee: uint256,
+) -> bytes32:
     return eip712_domain_separator._hash_typed_data_v4(
         keccak256(
             abi_encode(
                 ORDER_TYPEHASH,
-                order.nonce,
-                order.deadline,
-                order.mandate_hash,
-                order.model_hash,
+                nonce,
+                deadline,
+                mandate_hash,
+                model_hash,
                 legs_hash,
-                order.min_value_per_share,
-                order.max_base_fee,
+                min_value_per_share,
+                max_base_fee,
             )
         )
     )
+
+
+@internal
+@pure
+def _hash_legs(legs: DynArray[IVenue.Leg, 16]) -> bytes32:
+    hashes: bytes32[16] = empty(bytes32[16])
+    count: uint256 = 0
+    for leg: IVenue.Leg in legs:
+        hashes[count] = keccak256(abi_encode(LEG_TYPEHASH, leg))
+        count = unsafe_add(count, 1)
+    return keccak256(slice(abi_encode(hashes), 0, 32 * count))
 
 
 @internal
@@ -84,10 +105,9 @@ def _consume(nonce: uint256, deadline: uint256, max_base_fee: uint256):
     """
     @dev Checks what does not depend on the signature and uses the nonce up.
     """
-    assert nonce == state._nonce(), "orders: wrong nonce"
+    state._use_nonce(nonce)
     assert block.number <= deadline, "orders: expired"
     assert block.basefee <= max_base_fee, "orders: base fee above ceiling"
-    state._use_nonce()
 
 
 @internal
@@ -95,8 +115,7 @@ def _cancel(nonce: uint256):
     """
     @dev Uses the current nonce up without settling. Without access control.
     """
-    assert nonce == state._nonce(), "orders: wrong nonce"
-    state._use_nonce()
+    state._use_nonce(nonce)
     log Cancelled(nonce=nonce, caller=msg.sender)
 
 

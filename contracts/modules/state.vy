@@ -24,18 +24,14 @@ def order_nonce() -> uint256:
     """
     @notice The only nonce that may settle next.
     """
-    return self._nonce()
-
-
-@internal
-@view
-def _nonce() -> uint256:
     return self._word >> NONCE_OFFSET
 
 
 @internal
-def _use_nonce():
-    self._word += 1 << NONCE_OFFSET
+def _use_nonce(nonce: uint256):
+    word: uint256 = self._word
+    assert nonce == word >> NONCE_OFFSET, "orders: wrong nonce"
+    self._word = word + (1 << NONCE_OFFSET)
 
 
 @internal

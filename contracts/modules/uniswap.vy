@@ -113,11 +113,11 @@ def _swap_v3(token_in: address, token_out: address, fee: uint24, amount_in: uint
         b"",
         skip_contract_check=True,
     )
-    # A pool that took nothing never called back; its permission must not outlive the leg.
-    self._expected_pool = empty(address)
-    if zero_for_one:
-        return convert(amount0, uint256), convert(-amount1, uint256)
-    return convert(amount1, uint256), convert(-amount0, uint256)
+    taken: uint256 = convert(amount0 if zero_for_one else amount1, uint256)
+    if taken == 0:
+        # A pool that took nothing may not have called back; its permission must not outlive the leg.
+        self._expected_pool = empty(address)
+    return taken, convert(-(amount1 if zero_for_one else amount0), uint256)
 
 
 @internal

@@ -39,6 +39,8 @@ struct Appraisal:
 ONE: constant(uint256) = 10**18
 # With the balances that custody counts, no conversion of all shares overflows.
 MAX_SHARES: constant(uint256) = 2**128 - 1
+# Times any balance that custody counts, it does not overflow.
+MAX_PRICE: constant(uint256) = 2**136 - 1
 
 
 oracle: public(immutable(address))
@@ -94,39 +96,20 @@ def _appraise(strict: bool) -> Appraisal:
 
 @internal
 @view
-def _value_wallet(prices: DynArray[uint256, 16], claimed: uint256) -> (uint256[16], IMandate.Book):
-    """
-    @dev Base units in the wallet by asset, and what they are worth, rounded down.
-    @param claimed Assets of which claims are recorded.
-    """
-    wallet: uint256[16] = empty(uint256[16])
-    book: IMandate.Book = empty(IMandate.Book)
-    gross: uint256 = 0
-    for i: uint256 in range(custody._COUNT, bound=16):
-        amount: uint256 = custody._holding(i, claimed)
-        value: uint256 = amount * prices[i] // ONE
-        wallet[i] = amount
-        book.held[i] = value
-        gross += value
-    book.gross = gross
-    book.net = gross
-    book.wallet = book.held[0]
-    book.health = max_value(uint256)
-    return wallet, book
-
-
-@internal
-@view
 def _book(prices: DynArray[uint256, 16]) -> (IMandate.Book, uint256[16]):
     """
     @dev Wallet and positions: what is held, rounded down, and owed, rounded up.
     @return The book; what is owed by asset, USD at 18 decimals.
     """
-    wallet: uint256[16] = empty(uint256[16])
     book: IMandate.Book = empty(IMandate.Book)
     owed: uint256[16] = empty(uint256[16])
-    wallet, book = self._value_wallet(prices, state._claimed_assets())
     due: uint256 = 0
+    claimed: uint256 = state._claimed_assets()
+    for i: uint256 in range(custody._COUNT, bound=16):
+        book.held[i] = custody._holding(i, claimed) * prices[i] // ONE
+        book.gross += book.held[i]
+    book.wallet = book.held[0]
+    book.health = max_value(uint256)
     for v: uint256 in range(positions._COUNT, bound=4):
         position: positions.Position = positions._position(v)
         for i: uint256 in range(len(position.held), bound=16):
@@ -145,11 +128,12 @@ def _book(prices: DynArray[uint256, 16]) -> (IMandate.Book, uint256[16]):
 
 
 @internal
-def _keep_mark(total_assets: uint256):
+def _keep_mark(total_assets: uint256, supply: uint256):
     """
     @dev Kept for when prices are not live; `_appraise` inverts it.
+    @param supply As `_supply` counts it.
     """
-    state._set_mark((total_assets + _VIRTUAL_ASSETS) * ONE * _VIRTUAL_SHARES // self._supply())
+    state._set_mark((total_assets + _VIRTUAL_ASSETS) * ONE * _VIRTUAL_SHARES // supply)
 
 
 @internal
@@ -163,11 +147,12 @@ def _supply() -> uint256:
 
 @internal
 @view
-def _per_share(worth: uint256, base_price: uint256) -> uint256:
+def _per_share(worth: uint256, base_price: uint256, supply: uint256) -> uint256:
     """
     @dev Rounded down.
+    @param supply As `_supply` counts it.
     """
-    return (worth + _VIRTUAL_ASSETS * base_price // ONE) * ONE // self._supply()
+    return (worth + _VIRTUAL_ASSETS * base_price // ONE) * ONE // supply
 
 
 @internal
@@ -211,11 +196,12 @@ def _deposit(assets: uint256, shares: uint256, receiver: address, appraisal: App
          of ERC-4626 expect.
     """
     assert shares > 0 or assets == 0, "vault: zero shares"
-    per_share: uint256 = self._per_share(appraisal.worth, appraisal.base_price)
+    per_share: uint256 = self._per_share(appraisal.worth, appraisal.base_price, self._supply())
     first: bool = erc20.totalSupply == 0
     self._mint(receiver, shares)
     custody._receive_exact(0, msg.sender, assets)
-    self._keep_mark(appraisal.total_assets + assets)
+    supply: uint256 = self._supply()
+    self._keep_mark(appraisal.total_assets + assets, supply)
     worth: uint256 = appraisal.worth + assets * appraisal.base_price // ONE
-    extcall IMandate(mandate).enter(per_share, self._per_share(worth, appraisal.base_price), first)
+    extcall IMandate(mandate).enter(per_share, self._per_share(worth, appraisal.base_price, supply), first)
     log IERC4626.Deposit(sender=msg.sender, owner=receiver, assets=assets, shares=shares)
