@@ -36,6 +36,7 @@ from .interfaces import IMandate
 from .interfaces import IPriceOracle
 from .interfaces import IVenue
 from .modules import custody
+from .modules import delegation
 from .modules import execution
 from .modules import fees
 from .modules import orders
@@ -57,6 +58,7 @@ initializes: positions[custody := custody]
 initializes: valuation[erc20 := erc20, custody := custody, state := state, positions := positions]
 initializes: orders[eip712_domain_separator := eip712_domain_separator, state := state]
 initializes: uniswap
+initializes: delegation
 initializes: execution[custody := custody, positions := positions, uniswap := uniswap]
 
 exports: (
@@ -77,6 +79,17 @@ exports: (
     positions.position_claims,
     orders.hash_order,
     uniswap.uniswapV3SwapCallback,
+    delegation.extension,
+    delegation.permit,
+    delegation.mint,
+    delegation.withdraw,
+    delegation.redeem,
+    delegation.claim,
+    delegation.recover,
+    delegation.claim_position,
+    delegation.deleverage,
+    delegation.redeem_in_kind,
+    delegation.deposit_in_kind,
 )
 
 
@@ -106,8 +119,6 @@ HALTED: constant(uint256) = 2
 
 
 asset: public(immutable(address))
-# Run by delegatecall.
-extension: public(immutable(address))
 
 
 @deploy
@@ -143,7 +154,7 @@ def __init__(
     assert staticcall Extension(extension_).parts() == parts, "vault: extension of another vault"
     extcall IMandate(mandate_).bind(len(tokens))
     asset = tokens[0]
-    extension = extension_
+    delegation.__init__(extension_)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -198,7 +209,7 @@ def settle(order: orders.Order, signer: address, signature: Bytes[1024]):
     before.health = max_value(uint256)
     owed_before: uint256[16] = empty(uint256[16])
     if positions._COUNT > 0:
-        before, owed_before = execution._read_book(prices, extension)
+        before, owed_before = execution._read_book(prices, delegation.extension)
 
     amounts_in: DynArray[uint256, 16] = []
     amounts_out: DynArray[uint256, 16] = []
@@ -210,7 +221,7 @@ def settle(order: orders.Order, signer: address, signature: Bytes[1024]):
         amount_in: uint256 = min(convert(leg.amount_in, uint256), wallet[i])
         amount_out: uint256 = 0
         if leg.venue >= execution.FIRST_VENUE:
-            amount_in, amount_out = execution._run_at_venue(leg, claimed, extension)
+            amount_in, amount_out = execution._run_at_venue(leg, claimed, delegation.extension)
             wallet[i] = custody._holding(i, claimed)
             wallet[j] = custody._holding(j, claimed)
         elif amount_in > 0:
@@ -226,7 +237,7 @@ def settle(order: orders.Order, signer: address, signature: Bytes[1024]):
     change: IMandate.Change = empty(IMandate.Change)
     if positions._COUNT > 0:
         owed_after: uint256[16] = empty(uint256[16])
-        after, owed_after = execution._read_book(prices, extension)
+        after, owed_after = execution._read_book(prices, delegation.extension)
         change = execution._compare(before, owed_before, after, owed_after, prices)
     else:
         for i: uint256 in range(custody._COUNT, bound=16):
@@ -277,103 +288,6 @@ def cancel(nonce: uint256):
     """
     assert staticcall IMandate(valuation.mandate).may_cancel(msg.sender), "roles: may not cancel"
     orders._cancel(nonce)
-
-
-# ---------------------------------------------------------------------------------------------
-# Leaving, and the rest of the extension's code
-# ---------------------------------------------------------------------------------------------
-
-
-@external
-def permit(owner: address, spender: address, amount: uint256, deadline: uint256, v: uint8, r: bytes32, s: bytes32):
-    """
-    @notice ERC-2612: approves by signature; snekmate's erc20.
-    """
-    raw_call(extension, msg.data, is_delegate_call=True)
-
-
-@external
-def mint(shares: uint256, receiver: address) -> uint256:
-    """
-    @notice Mints an exact number of shares for base asset at live prices; see VaultExtension.
-    @return Base units of the base asset taken.
-    """
-    return convert(raw_call(extension, msg.data, max_outsize=32, is_delegate_call=True), uint256)
-
-
-@external
-def withdraw(assets: uint256, receiver: address, owner: address) -> uint256:
-    """
-    @notice Pays an exact amount of base asset for shares at live prices; see VaultExtension.
-    @return Share base units burned.
-    """
-    return convert(raw_call(extension, msg.data, max_outsize=32, is_delegate_call=True), uint256)
-
-
-@external
-def redeem(shares: uint256, receiver: address, owner: address) -> uint256:
-    """
-    @notice Burns an exact number of shares for base asset at live prices; see VaultExtension.
-    @return Base units of the base asset paid.
-    """
-    return convert(raw_call(extension, msg.data, max_outsize=32, is_delegate_call=True), uint256)
-
-
-@external
-def claim(asset_index: uint256, receiver: address) -> uint256:
-    """
-    @notice Pays the caller's claim to an asset; see custody.
-    @return Base units paid.
-    """
-    return convert(raw_call(extension, msg.data, max_outsize=32, is_delegate_call=True), uint256)
-
-
-@external
-def recover(token: address, receiver: address) -> uint256:
-    """
-    @notice Sends away a token that strayed into the vault; see VaultExtension.
-    @return Base units sent.
-    """
-    return convert(raw_call(extension, msg.data, max_outsize=32, is_delegate_call=True), uint256)
-
-
-@external
-def claim_position(venue: uint256, receiver: address):
-    """
-    @notice Pays the caller's claim to a position against its debt; see VaultExtension.
-    """
-    raw_call(extension, msg.data, is_delegate_call=True)
-
-
-@external
-def deleverage(venue: uint256, debt: uint256, collateral: uint256, amount: uint256) -> (uint256, uint256):
-    """
-    @notice Raises a health factor that fell below the mandate's trigger; see VaultExtension.
-    @return Base units of the debt token taken from the caller, and of collateral paid.
-    """
-    answer: Bytes[64] = raw_call(extension, msg.data, max_outsize=64, is_delegate_call=True)
-    return abi_decode(answer, (uint256, uint256))
-
-
-@external
-def redeem_in_kind(shares: uint256, receiver: address, owner: address, skip: uint256) -> DynArray[uint256, 16]:
-    """
-    @notice Burns shares for their part of every token and position held, in every breaker state and
-            without an oracle; see VaultExtension.
-    @return Base units of each asset paid or recorded.
-    """
-    answer: Bytes[576] = raw_call(extension, msg.data, max_outsize=576, is_delegate_call=True)
-    return abi_decode(answer, DynArray[uint256, 16])
-
-
-@external
-def deposit_in_kind(shares: uint256, receiver: address, max_amounts: DynArray[uint256, 16]) -> DynArray[uint256, 16]:
-    """
-    @notice Mints shares for their part of every token held; see VaultExtension.
-    @return Base units of each asset taken.
-    """
-    answer: Bytes[576] = raw_call(extension, msg.data, max_outsize=576, is_delegate_call=True)
-    return abi_decode(answer, DynArray[uint256, 16])
 
 
 # ---------------------------------------------------------------------------------------------

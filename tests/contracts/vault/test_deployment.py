@@ -14,10 +14,11 @@ from tests.contracts.price_oracle.conftest import chainlink, deploy_oracle
 from tests.support.contracts import DEPLOYABLE, compiled
 from tests.support.evm import Contract, Evm, reverts
 from tests.support.hostile import actor
-from tests.support.world import product_abi
+from tests.support.world import World, product_abi
 
 EIP_170 = 24_576
-MARGIN = 1536
+MARGIN = 256
+"""Bytes that every contract stays below the limit."""
 
 
 def deploy(evm: Evm, tokens: list[str], **changes: Any) -> Contract:
@@ -97,9 +98,13 @@ def test_more_than_18_decimals(evm: Evm, tokens: list[str]) -> None:
         deploy(evm, tokens[:2], decimals=19)
 
 
-@pytest.mark.parametrize("name", DEPLOYABLE)
-def test_fits_with_room(name: str) -> None:
-    assert compiled(name).runtime_size <= EIP_170 - MARGIN
+def test_fits_with_room(world: World) -> None:
+    """As deployed: the tables of a vault lie behind its code."""
+    mandate, vault = world.mandate, world.vault
+    deployed = [vault.address, vault.extension(), mandate.address, mandate.owner(), mandate.alarms(), vault.oracle()]
+    sizes = {address: len(world.evm.code(address)) for address in deployed}
+    assert min(sizes.values()) > 0
+    assert max(sizes.values()) <= EIP_170 - MARGIN
 
 
 @pytest.mark.parametrize("name", DEPLOYABLE)
