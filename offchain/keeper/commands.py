@@ -81,6 +81,9 @@ def run(
     full_snapshots: Annotated[
         bool, typer.Option("--full-snapshots", help="Read every pool at every snapshot, instead of its events.")
     ] = False,
+    simulate_here: Annotated[
+        bool, typer.Option("--simulate-here", help="Try orders in this process first: for a node that is far away.")
+    ] = False,
     urgency: Annotated[
         int, typer.Option("--urgency", min=1, help="How many times the mandate's fee ceilings a trip may pay.")
     ] = 4,
@@ -132,6 +135,7 @@ def run(
         keep_days=keep_days or None,
         max_divergence_bps=max_divergence,
         full_snapshots=full_snapshots,
+        simulate_here=simulate_here,
     )
     with stack:
         client = stack.enter_context(_client(rpc, rules.chain_id))

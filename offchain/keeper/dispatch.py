@@ -22,11 +22,12 @@ from offchain.keeper.submitter import Job, Submitter
 from offchain.keeper.tracing import span
 from offchain.market.snapshot import Block
 from offchain.settle.calls import SettledEvent, encode_signed
+from offchain.settle.local_simulation import LocalSimulator
 from offchain.settle.node import Node
 from offchain.settle.order import Order
 from offchain.settle.reconcile import loss_bps
 from offchain.settle.signing import Domain, OrderSigner, order_digest, sign_order
-from offchain.settle.simulation import simulate_order, simulate_signed
+from offchain.settle.simulation import SimulationResult, simulate_order, simulate_signed
 
 log = structlog.get_logger(__name__)
 
@@ -58,6 +59,8 @@ class Dispatch:
         What signatures are bound to.
     loan
         Watches the lending account of a vault that has one.
+    simulator
+        Tries orders in this process where it can; the node does otherwise.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class Dispatch:
         domain: Domain,
         loan: LoanWatch | None = None,
         life: LifeSigns | None = None,
+        simulator: LocalSimulator | None = None,
     ) -> None:
         self._node = node
         self._journal = journal
@@ -77,6 +81,7 @@ class Dispatch:
         self._breaker = breaker
         self._loan = loan
         self._life = life
+        self._simulator = simulator
         self._signer = signer
         self._domain = domain
         self._orders = OrderWatch(node, journal, domain.vault)
@@ -110,6 +115,11 @@ class Dispatch:
     def _deleverages(self, head: Block, waiting: TransactionRecord | None) -> bool:
         return self._loan is not None and self._loan.guard(head, waiting) is not None
 
+    def expect_order(self, block: Block) -> None:
+        """Begin to get ready for an order that is being planned at a block."""
+        if self._simulator is not None:
+            self._simulator.fetch(block)
+
     def place(self, tick: int, order: Order, head: Block, expected: Expected | None = None) -> OrderRecord:
         """Simulate, sign and send an order.
 
@@ -128,7 +138,7 @@ class Dispatch:
         signer, sender = self._signer.address, self._submitter.account
         row = self._journal.plan_order(tick, order, digest, signer, head.number)
         with span("simulate"):
-            trial = simulate_order(self._node, self._domain.vault, order, signer, sender=sender)
+            trial = self._simulate(order, signer, sender)
         problem = f"in simulation: {trial.reason}"
         if trial.event is not None and trial.event.digest != digest:
             problem = f"the vault hashes it to {trial.event.digest}; is it another version?"
@@ -139,9 +149,16 @@ class Dispatch:
             with span("sign"):
                 row = self._journal.sign_order(row.id, sign_order(order, self._domain, self._signer))
             with span("send"):
-                return self._relay(row, trial.gas_limit, head)
+                row = self._relay(row, trial.gas_limit, head)
+            if self._simulator is not None:
+                self._simulator.learn(row.signed(self._domain.vault, self._domain.chain_id), sender)
+            return row
         log.warning("order not signed", order=digest, why=problem)
         return self._journal.advance_order(row.id, State.REVERTED, problem)
+
+    def _simulate(self, order: Order, signer: str, sender: str) -> SimulationResult:
+        trial = None if self._simulator is None else self._simulator.simulate(order, signer, sender=sender)
+        return trial or simulate_order(self._node, self._domain.vault, order, signer, sender=sender)
 
     def _relay(self, order: OrderRecord, gas_limit: int, head: Block) -> OrderRecord:
         """Send a signed order; above the fee ceiling it waits for a later block."""

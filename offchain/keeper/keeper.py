@@ -53,6 +53,7 @@ from offchain.settle.accounts import TransactionSigner
 from offchain.settle.compile import compile_order, gwei
 from offchain.settle.development import is_sandbox
 from offchain.settle.fees import FeePolicy
+from offchain.settle.local_simulation import LocalSimulator
 from offchain.settle.node import Node
 from offchain.settle.reconcile import compare, loss_bps
 from offchain.settle.relay import Relay
@@ -88,6 +89,8 @@ class KeeperSettings:
     """Furthest that the pools may be from the oracle, beyond the error granted to the feed."""
     full_snapshots: bool = False
     """Whether every snapshot is read in full, instead of carrying the pools on by their events."""
+    simulate_here: bool = False
+    """Whether orders are tried in this process first, which pays where the node is far away; see `LocalSimulator`."""
 
 
 class Keeper:
@@ -171,7 +174,12 @@ class Keeper:
             mandate_contract=identity.mandate_contract,
             limits=mandate.vault_limits,
         )
-        self._dispatch = Dispatch(self._node, journal, submitter, breaker, signer, identity.domain, self._loan, life)
+        simulator = None
+        if self.settings.simulate_here:
+            simulator = LocalSimulator(self._node, self.vault, mandate.chain_id)
+        self._dispatch = Dispatch(
+            self._node, journal, submitter, breaker, signer, identity.domain, self._loan, life, simulator
+        )
         self._pools = discover_pools(client, mandate)
         self._mirror = SnapshotMirror(client, self.vault, mandate, self._pools, self._lending)
         self._history = history_reader or HistoryReader(client, mandate)
@@ -379,6 +387,7 @@ class Keeper:
         plan = None
         try:
             tighter_limits(self.mandate, snapshot.vault.limits)
+            self._dispatch.expect_order(snapshot.block)
             with span("plan"):
                 plan = deliberate(snapshot, history, self.mandate)
         except PlimsollError as problem:

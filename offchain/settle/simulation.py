@@ -21,7 +21,7 @@ TRANSACTION_GAS_CAP = 2**24
 """A transaction may not ask for more (EIP-7825)."""
 
 # PUSH4 ERC-1271's magic value, left-aligned in memory, returned.
-_APPROVES_EVERYTHING = "0x631626ba7e60e01b60005260206000f3"
+APPROVES_EVERYTHING = "0x631626ba7e60e01b60005260206000f3"
 _ADDED_GAS = 100_000
 
 
@@ -59,7 +59,7 @@ def simulate_order(node: Node, vault: str, order: Order, signer: str, *, sender:
     sender
         Who will send the transaction.
     """
-    overrides = {signer: {"code": _APPROVES_EVERYTHING}}
+    overrides = {signer: {"code": APPROVES_EVERYTHING}}
     return _simulate(node, vault, encode_settle(order, signer, b""), sender, overrides)
 
 

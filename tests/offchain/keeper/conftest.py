@@ -24,6 +24,7 @@ from offchain.sandbox.standup import Sandbox
 from offchain.settle.accounts import LocalSigner
 from offchain.settle.development import development_address, development_key
 from offchain.settle.fees import FeePolicy
+from offchain.settle.local_simulation import LocalSimulator
 from offchain.settle.node import Node
 from offchain.settle.order import Leg, Order
 from offchain.settle.signing import Domain
@@ -95,13 +96,14 @@ class Stage:
         """Open the stage's journal, as a new process would."""
         return kind.open(self.path, chain_id=1, vault=self.vault.address)
 
-    def dispatch(self, journal: Journal) -> Dispatch:
+    def dispatch(self, journal: Journal, simulator: LocalSimulator | None = None) -> Dispatch:
         """Start a dispatch on the journal, as a new process would."""
         submitter = Submitter(
             self.node, journal, self.role("keeper"), 1, policy=POLICY, urgent_policy=URGENT, patience=3
         )
         breaker = BreakerWatch(self.node, submitter, self.vault.mandate.address)
-        return Dispatch(self.node, journal, submitter, breaker, self.role("optimizer"), self.domain)
+        signer = self.role("optimizer")
+        return Dispatch(self.node, journal, submitter, breaker, signer, self.domain, simulator=simulator)
 
     def keeper(self, journal: Journal, *, mandate: Mandate | None = None, **names: str) -> Keeper:
         """Start a whole keeper; roles may be named otherwise than usual."""

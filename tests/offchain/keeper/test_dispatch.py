@@ -6,6 +6,8 @@ from hexbytes import HexBytes
 from offchain.keeper.records import Purpose
 from offchain.keeper.states import State
 from offchain.settle.calls import order_values
+from offchain.settle.local_simulation import LocalSimulator
+from offchain.settle.simulation import simulate_order
 from tests.support.vaults import send_as
 
 FINALITY = 2
@@ -264,3 +266,23 @@ def sent_at_once(stage, who, function):
     stage.sandbox.rpc.call("evm_setAutomine", True)
     send_as(stage.vault.web3, who, function)
     stage.sandbox.rpc.call("evm_setAutomine", False)
+
+
+def test_second_order_is_tried_without_the_node(stage, journal, monkeypatch):
+    simulator = LocalSimulator(stage.node, stage.vault.address, 1)
+    dispatch = stage.dispatch(journal, simulator)
+    tried = []
+    monkeypatch.setattr(
+        "offchain.keeper.dispatch.simulate_order",
+        lambda *args, **names: tried.append(args) or simulate_order(*args, **names),
+    )
+    for _ in range(2):
+        dispatch.expect_order(stage.node.head())
+        row = stage.place(dispatch, journal)
+        simulator._worker.submit(lambda: None).result()
+        stage.step(dispatch, 1 + FINALITY)
+        assert journal.order(row.id).state is State.FINAL
+    simulator.close()
+
+    assert len(tried) == 1
+    assert stage.settled() == 2
