@@ -13,7 +13,7 @@ import re
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 
@@ -24,9 +24,6 @@ from offchain.settle.calls import SETTLED, CalldataError, decode_settled, encode
 from offchain.settle.node import Node, call_fields
 from offchain.settle.order import Order, SignedOrder
 from offchain.settle.simulation import APPROVES_EVERYTHING, TRANSACTION_GAS_CAP, SimulationResult
-
-if TYPE_CHECKING:
-    from pyrevm import EVM
 
 BLOCK_SECONDS = 12
 MOST_SLOTS = 2000
@@ -125,14 +122,16 @@ class LocalSimulator:
             return None
         return SimulationResult(True, "", evm.result.gas_used + evm.result.gas_refunded, event)
 
-    def _evm(self, state: _State, signer: str) -> EVM:
+    def _evm(self, state: _State, signer: str) -> Any:
+        # Its stubs leave out what its classes take.
         from pyrevm import EVM, AccountInfo, BlockEnv, CfgEnv, Env
 
         number, timestamp = state.block.number + 1, state.block.timestamp + BLOCK_SECONDS
         block = BlockEnv(number=number, timestamp=timestamp)
         evm = EVM(env=Env(cfg=CfgEnv(chain_id=self._chain_id), block=block), spec_id="CANCUN")
         for account, code in state.codes.items():
-            evm.insert_account_info(account, AccountInfo(balance=state.balances[account], nonce=1, code=code or None))
+            info: dict[str, Any] = {"balance": state.balances[account], "nonce": 1, "code": code or None}
+            evm.insert_account_info(account, AccountInfo(**info))
         evm.insert_account_info(signer, AccountInfo(nonce=1, code=bytes.fromhex(APPROVES_EVERYTHING[2:])))
         for (account, slot), value in state.slots.items():
             evm.insert_account_storage(account, slot, value)

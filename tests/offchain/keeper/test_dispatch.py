@@ -280,7 +280,8 @@ def test_second_order_is_tried_without_the_node(stage, journal, monkeypatch):
         dispatch.expect_order(stage.node.head())
         row = stage.place(dispatch, journal)
         simulator._worker.submit(lambda: None).result()
-        stage.step(dispatch, 1 + FINALITY)
+        stage.step(dispatch)
+        stage.step(dispatch, FINALITY)
         assert journal.order(row.id).state is State.FINAL
     simulator.close()
 
