@@ -82,6 +82,12 @@ event Deleveraged:
     health_after: uint256
 
 
+event WalletRepaid:
+    venue: indexed(uint256)
+    debt: indexed(uint256)
+    amount: uint256
+
+
 event Recovered:
     token: indexed(address)
     receiver: indexed(address)
@@ -262,12 +268,13 @@ def deposit_in_kind(shares: uint256, receiver: address, max_amounts: DynArray[ui
 def deleverage(venue: uint256, debt: uint256, collateral: uint256, amount: uint256) -> (uint256, uint256):
     """
     @notice Raises the health factor at a venue towards the mandate's target, never past it: repays
-            first with what the wallet holds of the debt token; then the caller repays up to `amount`
-            of it and gets collateral, in receipt tokens, at the oracle's prices and the mandate's
-            present discount. Anyone, when the mandate allows it: below its trigger or when HALTED.
-            Reverts when there is nothing to do, a price is not live, or health does not rise.
+            first with what the wallet holds of the debt token, and of whatever else is owed there;
+            then the caller repays up to `amount` of it and gets collateral, in receipt tokens, at the
+            oracle's prices and the mandate's present discount. Anyone, when the mandate allows it:
+            below its trigger or when HALTED. Reverts when there is nothing to do, a price is not live,
+            or health does not rise.
     @param venue Index of the venue.
-    @param debt Index of the asset to repay.
+    @param debt Index of the asset that the caller repays.
     @param collateral Index of the asset that the caller is paid in.
     @param amount Most base units of the debt token the caller brings; must be approved.
     @return Base units of the debt token taken from the caller, and of collateral paid.
@@ -282,17 +289,18 @@ def deleverage(venue: uint256, debt: uint256, collateral: uint256, amount: uint2
     assert allowed, "deleverage: not allowed"
     prices: DynArray[uint256, 16] = staticcall IPriceOracle(valuation.oracle).prices()
 
-    # A repayment of r raises the factor from H to T when r = D (T - H) / T.
-    needed: uint256 = self._needed(venue, debt, prices, health_before, target_health, 0)
-    from_wallet: uint256 = min(needed, custody._holding(debt, state._claimed_assets()))
-    if from_wallet > 0:
-        positions._repay(venue, debt, from_wallet)
+    from_wallet: uint256 = self._repay_from_wallet(venue, debt, prices, target_health)
+    owed: DynArray[uint256, 16] = positions._position(venue).owed
+    others: uint256 = 0
+    for i: uint256 in range(len(owed), bound=16):
+        if i != debt and owed[i] > 0:
+            others += self._repay_from_wallet(venue, i, prices, target_health)
 
     # Collateral worth r (1 + discount) leaves with it: r = D (T - H) / (T - (1 + discount) LT).
     price: uint256 = (10_000 + discount_bps) * ONE // 10_000
     lost: uint256 = price * positions._threshold(venue, collateral) // ONE
     assert target_health > lost, "deleverage: discount too deep"
-    needed = self._needed(venue, debt, prices, positions._health_at(venue), target_health, lost)
+    needed: uint256 = self._needed(venue, debt, prices, positions._health_at(venue), target_health, lost)
     taken: uint256 = min(amount, needed)
     paid: uint256 = 0
     if taken > 0:
@@ -301,7 +309,7 @@ def deleverage(venue: uint256, debt: uint256, collateral: uint256, amount: uint2
         paid = taken * prices[debt] // ONE * price // prices[collateral]
         positions._repay_from(venue, debt, msg.sender, taken)
         positions._send_receipts(venue, collateral, msg.sender, paid)
-    assert from_wallet + taken > 0, "deleverage: nothing to do"
+    assert from_wallet + others + taken > 0, "deleverage: nothing to do"
     health_after: uint256 = positions._health_at(venue)
     assert health_after > health_before, "deleverage: health does not rise"
     log Deleveraged(
@@ -454,6 +462,21 @@ def _leave_venue(v: uint256, net_shares: uint256, supply: uint256, receiver: add
             positions._send_receipts(v, i, receiver, held[i])
     if len(held) > 0:
         log PositionRedeemed(receiver=receiver, venue=v, held=held, owed=owed, claimed=skip)
+
+
+@internal
+def _repay_from_wallet(venue: uint256, asset: uint256, prices: DynArray[uint256, 16], target: uint256) -> uint256:
+    """
+    @dev A repayment of r raises the factor from H to T when r = D (T - H) / T.
+    @return Base units repaid: what that takes, as far as it is held and owed.
+    """
+    amount: uint256 = custody._holding(asset, state._claimed_assets())
+    if amount > 0:
+        amount = min(amount, self._needed(venue, asset, prices, positions._health_at(venue), target, 0))
+    if amount > 0:
+        positions._repay(venue, asset, amount)
+        log WalletRepaid(venue=venue, debt=asset, amount=amount)
+    return amount
 
 
 @internal

@@ -8,7 +8,7 @@ vault's oracle, which reads the feeds that the pool's oracle reads; where a feed
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -274,7 +274,7 @@ class Deleveraged:
     Attributes
     ----------
     from_wallet
-        Repaid with what the vault held of the debt.
+        Repaid with what the vault held of each debt, by the vault's asset index.
     taken, paid
         Debt that the caller repaid, collateral that he got for it.
     """
@@ -282,7 +282,7 @@ class Deleveraged:
     state: LendingState
     debt: int
     collateral: int
-    from_wallet: int
+    from_wallet: Mapping[int, int]
     taken: int
     paid: int
 
@@ -302,8 +302,8 @@ def deleveraged(
 ) -> Deleveraged | None:
     """``VaultExtension.deleverage``, by somebody who has enough of the debt; None where it would revert.
 
-    The largest debt is repaid, first with what the wallet has of it, then for the largest collateral at the oracle's
-    prices and a discount, up to the target health factor.
+    What the wallet has of any debt repays it, of the largest first; then the largest is repaid for the largest
+    collateral at the oracle's prices and a discount, all up to the target health factor.
     """
     trigger, target = limits.deleverage_trigger_bps * BPS, limits.deleverage_target_bps * BPS
     health = state.health_factor
@@ -312,9 +312,12 @@ def deleveraged(
     debt = max(state.reserves, key=lambda one: one.owed * prices[one.asset]).asset
     collateral = max(state.reserves, key=lambda one: one.supplied * prices[one.asset]).asset
     account = LendingAccount.from_state(state)
-    from_wallet = min(_needed(account, debt, prices, target, 0), wallet[debt])
-    if from_wallet:
-        account = account.repay(debt, from_wallet)
+    from_wallet = {}
+    for asset in [debt, *sorted(one.asset for one in state.reserves if one.owed and one.asset != debt)]:
+        repaid = min(_needed(account, asset, prices, target, 0), wallet[asset])
+        if repaid:
+            account = account.repay(asset, repaid)
+            from_wallet[asset] = repaid
     price = (FULL_BPS + discount_bps) * ONE // FULL_BPS
     lost = price * account.threshold(collateral) * BPS // ONE
     if target <= lost:
@@ -325,7 +328,7 @@ def deleveraged(
     if taken:
         account = account.repay(debt, taken).withdraw(collateral, paid)
     after = with_account(state, account)
-    if not from_wallet + taken or after.health_factor <= health:
+    if not (from_wallet or taken) or after.health_factor <= health:
         return None
     return Deleveraged(after, debt, collateral, from_wallet, taken, paid)
 

@@ -238,7 +238,8 @@ class Simulator:
         if done is None:
             return
         holdings = list(ledger.holdings)
-        holdings[done.debt] -= done.from_wallet
+        for asset, repaid in done.from_wallet.items():
+            holdings[asset] -= repaid
         self.ledger = replace(ledger, holdings=tuple(holdings), lending=done.state)
         self._books.seize(_changes(before, self.ledger.exposure))
         healths = (one.health_factor / ONE for one in (state, done.state))

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from offchain.route.leg import LendingAction
 from tests.support.evm import reverts
 from tests.support.lending import DISCOUNT, TARGET, TRIGGER, Lending
 from tests.support.world import usdc
@@ -82,6 +85,26 @@ def test_the_wallet_pays_first(strained: Lending) -> None:
     assert (taken, paid) == (0, 0)
     assert strained.position()[1][USDC] < owed[USDC]
     assert float(strained.health()) == pytest.approx(TARGET / 10_000, rel=3e-4)
+
+
+def test_the_wallet_pays_whatever_it_owes(lending: Lending) -> None:
+    """Ether held beside ether owed repays it, though the caller named the dollars and brought none."""
+    lending.open(usdc(280_000))
+    world, ether = lending.world, 20 * 10**18
+    world.settle([lending.leg(LendingAction.BORROW, "WETH", ether)])
+    world.settle([world.leg("USDC", "LINK", world.vault.holdings()[USDC], 3000)])
+    world.set_feed("ETH/USD", 2600)
+    world.set_feed("BTC/USD", 47_000)
+    before, (_, owed) = lending.health(), lending.position()
+    assert world.vault.holdings()[WETH] == ether
+    assert before * 10_000 < TRIGGER
+    assert rescue(lending, 0, WBTC) == (0, 0)
+    repaid = world.vault.event("WalletRepaid")
+    assert (repaid["venue"], repaid["debt"]) == (0, WETH)
+    assert lending.position()[1][WETH] == pytest.approx(owed[WETH] - repaid["amount"], abs=2)
+    assert world.vault.holdings()[WETH] == ether - repaid["amount"]
+    assert before < lending.health() <= Fraction(TARGET + 5, 10_000)
+    assert world.tokens[WETH].allowance(world.vault, lending.pool) == 0
 
 
 def test_brought_to_health_the_discount_starts_over(strained: Lending) -> None:

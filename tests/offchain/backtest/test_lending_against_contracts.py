@@ -132,7 +132,8 @@ class Twins:
         if done is None or paid is None:
             return None
         holdings = list(self.ledger.holdings)
-        holdings[done.debt] -= done.from_wallet
+        for asset, repaid in done.from_wallet.items():
+            holdings[asset] -= repaid
         self.ledger = replace(self.ledger, holdings=tuple(holdings), lending=done.state)
         assert (done.taken, done.paid) == tuple(paid)
         self.compare()
