@@ -37,6 +37,9 @@ RESERVES = ("USDC", "WETH", "WBTC")
 ROUNDING = 16
 """Base units of each asset that the lending protocol's own rounding may move."""
 
+HEALTHY = Fraction(1001, 1000)
+"""From here on Aave, which truncates mean thresholds, is sure to call an account healthy."""
+
 REFUSALS = {
     "limits: weight", "limits: leverage", "limits: leverage increased", "limits: venue", "limits: buffer",
     "limits: health factor", "limits: risk increased", "loss_budget: exhausted", "turnover: exhausted",
@@ -96,15 +99,17 @@ class LendingMachine(RuleBasedStateMachine):
         try:
             for symbol in RESERVES:
                 self.lender.pause(symbol, False)
+            self.paused.clear()
             for name, price in (("ETH/USD", 19_000), ("BTC/USD", 450_000), ("USDC/USD", 1)):
                 self.world.set_feed(name, price)
             for role in DEPOSITORS:
                 if shares := self.vault.balanceOf(role):
-                    self.world.leave_in_kind(role, shares, 0 if self.vault.health() > ONE else SKIP_AAVE)
+                    self.world.leave_in_kind(role, shares, 0 if self._stands() else SKIP_AAVE)
             for role in DEPOSITORS:
                 if self._claimed_by(role):
+                    stands = self._stands()
                     _, reason = attempt(lambda: self.vault.claim_position(0, role, sender=role))  # noqa: B023
-                    assert reason is None or self.liquidated
+                    assert reason is None or not stands
             assert self.vault.totalSupply() == 0
         finally:
             self.evm.revert(self.mark)
@@ -134,13 +139,13 @@ class LendingMachine(RuleBasedStateMachine):
     def leave_in_kind(self, data: st.DataObject, part: int, skip: int) -> None:
         role = data.draw(st.sampled_from([role for role in DEPOSITORS if self.shares[role]]))
         shares = max(1, self.shares[role] * part // 100)
-        before, supply = self._look(), self.vault.totalSupply()
+        before, supply, stands = self._look(), self.vault.totalSupply(), self._stands()
         amounts, reason = attempt(lambda: self.world.leave_in_kind(role, shares, skip))
         event(f"leaves in kind while {self.state}: {reason}")
         if amounts is None:
             # Only the lending protocol may refuse, and never who skips it.
             assert not skip & SKIP_AAVE
-            assert self.paused or self.vault.health() < ONE * 1001 // 1000
+            assert not stands
             return
         note(f"{role} leaves with {shares} of {supply} shares: {amounts}")
         self.shares[role] -= shares
@@ -166,14 +171,14 @@ class LendingMachine(RuleBasedStateMachine):
     def claim_position(self, role: str) -> None:
         if not self._claimed_by(role):
             return
-        before = self._look()
+        before, stands = self._look(), self._stands()
         _, reason = attempt(lambda: self.vault.claim_position(0, role, sender=role))
         event(f"claims: {reason}")
         if reason is None:
             assert not self._claimed_by(role)
             self._nothing_lost(before)
         else:
-            assert self.paused or self.liquidated or self.vault.health() < ONE * 1001 // 1000
+            assert not stands
 
     @precondition(lambda self: self.vault.health() >= TARGET * BPS)
     @rule(debt=st.sampled_from(BORROWED), collateral=st.sampled_from(SUPPLIED))
@@ -368,15 +373,14 @@ class LendingMachine(RuleBasedStateMachine):
         role = DEPOSITORS[self.steps % 3]
         if not self.shares[role]:
             return
-        stands = not self.paused and self.vault.health() >= ONE * 1001 // 1000
-        for skip in (SKIP_AAVE, 0) if stands else (SKIP_AAVE,):
+        for skip in (SKIP_AAVE, 0) if self._stands() else (SKIP_AAVE,):
             with self.evm.rolled_back():
                 self.world.leave_in_kind(role, skip=skip)
 
     def claims_are_covered(self) -> None:
         if self.liquidated:
             return
-        for held, claimed in zip(self.lender.position()[0], self._claimed()[0], strict=True):
+        for held, claimed in zip(self.lender.position()[0], self._claimed(*DEPOSITORS)[0], strict=True):
             assert claimed <= held + 1
 
     # ------------------------------------------------------------------ internals
@@ -426,17 +430,29 @@ class LendingMachine(RuleBasedStateMachine):
             assert healths[1] >= healths[0]
 
     def _look(self) -> Look:
+        return Look(self.world, self.market, *self._rest())
+
+    def _stands(self) -> bool:
+        """Whether Aave has no reason to refuse: each claim, and what is left, would be healthy alone."""
+        if self.paused or self.liquidated or self.vault.health() < ONE:
+            return False
+        claims = [self._claimed(role) for role in DEPOSITORS if self._claimed_by(role)]
+        healths = [self.lender.health_of(held, owed) for held, owed in (self._rest(), *claims) if any(owed)]
+        return all(health >= HEALTHY for health in healths)
+
+    def _rest(self) -> tuple[list[int], list[int]]:
+        """Base units of those who stay, claims taken off: held and owed."""
         held, owed = self.lender.position()
-        for side, claims in zip((held, owed), self._claimed(), strict=True):
+        for side, claims in zip((held, owed), self._claimed(*DEPOSITORS), strict=True):
             for i, claimed in enumerate(claims):
                 side[i] -= min(side[i], claimed)
-        return Look(self.world, self.market, held, owed)
+        return held, owed
 
-    def _claimed(self) -> tuple[list[int], list[int]]:
-        """Base units that all claims have grown to, rounded up: held and owed."""
+    def _claimed(self, *roles: str) -> tuple[list[int], list[int]]:
+        """Base units that claims have grown to, rounded up: held and owed."""
         sides: tuple[list[int], list[int]] = ([0] * 5, [0] * 5)
         for i in map(self.world.index, RESERVES):
-            units = [sum(self.vault.position_claims(role, debt << 4 | i) for role in DEPOSITORS) for debt in (0, 1)]
+            units = [sum(self.vault.position_claims(role, debt << 4 | i) for role in roles) for debt in (0, 1)]
             if any(units):
                 for side, unit, index in zip(sides, units, self.lender.venue.indices(i), strict=True):
                     side[i] = unit * index // RAY + 1 if unit else 0
