@@ -144,9 +144,12 @@ class Node:
             raise as_revert(error) or error from None
 
     def estimate_gas(self, to: str, calldata: bytes, *, sender: str) -> int:
-        """Gas a transaction would use; `Reverted` when the contract refuses it."""
+        """Gas a transaction would use on the newest block; `Reverted` when the contract refuses it.
+
+        Some nodes otherwise answer for the block after it, in which what already waits has been done.
+        """
         try:
-            return self._ask(_integer, "eth_estimateGas", call_fields(to, calldata, sender))
+            return self._ask(_integer, "eth_estimateGas", call_fields(to, calldata, sender), "latest")
         except RpcError as error:
             raise as_revert(error) or error from None
 
