@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
 from scripts._accounts import account_options, choose_account
 from scripts._command import ScriptError, VaultCommand, answer, json_option
+from scripts._positions import POSITION, debts_approved, read_positions
 from scripts._vaults import (
     SHARE_DECIMALS,
     AssetName,
@@ -24,13 +26,19 @@ from scripts._vaults import (
 )
 
 REDEEMED_IN_KIND = "RedeemedInKind(address,address,address,uint256,uint256[],uint256)"
+POSITION_REDEEMED = "PositionRedeemed(address,uint256,uint256[],uint256[],bool)"
+SKIP_VENUES = 16
+"""First bit of the mask that stands for a venue."""
 
 
 @click.command(cls=VaultCommand)
 @click.option("--shares", required=True, help="Number of shares; all; or max, what can be had for base asset now.")
 @click.option("--in-kind", is_flag=True, help="Take a part of every token held. Works always, without any price.")
 @click.option(
-    "--skip", "skipped", multiple=True, help="With --in-kind: leave this token as a claim. Symbol or address."
+    "--skip",
+    "skipped",
+    multiple=True,
+    help="With --in-kind: leave this token as a claim. Symbol, address, or `position` for what is lent and owed.",
 )
 @account_options
 @vault_option
@@ -49,6 +57,9 @@ def cli(
 ) -> None:
     """Burn shares for base asset at live prices, or with --in-kind for a part of everything.
 
+    Where the vault owes, who leaves in kind brings that part of the debt and gets the venue's receipt tokens; with
+    --skip position both become a claim instead.
+
     Example: ape run redeem --network ethereum:local:foundry --shares all --in-kind --skip LINK --account alice
     """
     account = choose_account(provider, alias, keyfile)
@@ -57,12 +68,13 @@ def cli(
         raise ScriptError("--skip: only with --in-kind; for base asset nothing else is paid")
     amount = chosen_shares(standing, shares, account.address, in_kind=in_kind)
     names = standing.asset_names()
-    mask = skip_mask(names, skipped)
+    mask = skip_mask(names, skipped, len(standing.vault.venues()))
     if in_kind:
-        receipt, amounts = leave_in_kind(provider, standing, account, amount, mask)
+        left_with = leave_in_kind(provider, standing, account, amount, mask)
     else:
-        receipt, paid = leave_for_base(provider, standing, account, amount)
-        names, amounts = names[:1], [paid]
+        left_with = leave_for_base(provider, standing, account, amount)
+        names = names[:1]
+    receipt, amounts = left_with.receipt, left_with.paid
     left = int(standing.vault.balanceOf(account.address))
     transaction = receipt["transactionHash"].to_0x_hex()
     answer(
@@ -73,11 +85,17 @@ def cli(
             "shares": str(amount),
             "shares_left": str(left),
             "paid": {one.symbol: str(paid) for one, paid in zip(names, amounts, strict=True)},
-            "claims": [one.symbol for index, one in enumerate(names) if mask >> index & 1],
+            "receipts": {one.symbol: str(got) for one, got in zip(names, left_with.receipts, strict=False) if got},
+            "debt_brought": {one.symbol: str(debt) for one, debt in zip(names, left_with.debts, strict=False) if debt},
+            "claims": [
+                *(one.symbol for index, one in enumerate(names) if mask >> index & 1),
+                *([POSITION] if mask >> SKIP_VENUES else []),
+            ],
             "gas_used": receipt["gasUsed"],
         },
         [
             *(line(one, paid, bool(mask >> i & 1)) for i, (one, paid) in enumerate(zip(names, amounts, strict=True))),
+            *position_lines(names, left_with, claimed=bool(mask >> SKIP_VENUES)),
             f"shares   {whole(amount, SHARE_DECIMALS)} burned, {whole(left, SHARE_DECIMALS)} left",
             f"gas      {receipt['gasUsed']:,}",
             f"tx       {transaction}",
@@ -88,8 +106,22 @@ def cli(
 
 def line(asset: AssetName, paid: int, claimed: bool) -> str:
     """What somebody got of one asset."""
-    claim = "  as a claim: call claim() on the vault when it moves again" if claimed and paid else ""
+    claim = f"  as a claim: `ape run claim --asset {asset.symbol}` when it moves again" if claimed and paid else ""
     return f"{asset.symbol:<8} {whole(paid, asset.decimals)}{claim}"
+
+
+def position_lines(names: Sequence[AssetName], left: Left, *, claimed: bool) -> Iterator[str]:
+    """What somebody got of the vault's positions, and brought for its debts."""
+    how = (
+        f"as a claim: `ape run claim --asset {POSITION}` against its debt"
+        if claimed
+        else "in the venue's receipt tokens"
+    )
+    for one, got, brought in zip(names, left.receipts, left.debts, strict=False):
+        if got:
+            yield f"{one.symbol:<8} {whole(got, one.decimals)}  {how}"
+        if brought:
+            yield f"{one.symbol:<8} {whole(brought, one.decimals)} of debt {'stay with it' if claimed else 'repaid'}"
 
 
 def chosen_shares(standing: StandingVault, text: str, holder: str, *, in_kind: bool) -> int:
@@ -108,7 +140,9 @@ def chosen_shares(standing: StandingVault, text: str, holder: str, *, in_kind: b
     wanted = named[text] if text in named else base_units(text, SHARE_DECIMALS, "--shares")
     if wanted > held:
         raise ScriptError(f"--shares {text}: {holder} has {whole(held, SHARE_DECIMALS)}")
-    if wanted > most or most == 0:
+    if most == 0:
+        raise ScriptError(f"--shares {text}: nothing can be had for base asset now; leave with --in-kind")
+    if wanted > most:
         raise ScriptError(
             f"--shares {text}: {whole(most, SHARE_DECIMALS)} can be had for base asset now; "
             "give --shares max, or --in-kind for the rest"
@@ -116,39 +150,62 @@ def chosen_shares(standing: StandingVault, text: str, holder: str, *, in_kind: b
     return wanted
 
 
-def leave_for_base(provider: Any, standing: StandingVault, account: Any, amount: int) -> tuple[Any, int]:
-    """Redeem for base asset; return the receipt and what was paid."""
+class Left(NamedTuple):
+    """What somebody left with; base units by asset."""
+
+    receipt: Any
+    paid: Sequence[int]
+    """Paid out, or recorded as a claim."""
+    receipts: Sequence[int] = ()
+    """Of what the vault had lent, as receipt tokens or as a claim."""
+    debts: Sequence[int] = ()
+    """Repaid for the vault, or left with the claim."""
+
+
+def leave_for_base(provider: Any, standing: StandingVault, account: Any, amount: int) -> Left:
+    """Redeem for base asset."""
     vault, base = standing.vault, standing.base
     before = base.balanceOf(account.address)
     receipt = transact(
         provider, account, vault.address, vault.redeem.encode_input(amount, account.address, account.address)
     )
-    return receipt, int(base.balanceOf(account.address)) - before
+    return Left(receipt, [int(base.balanceOf(account.address)) - before])
 
 
-def leave_in_kind(
-    provider: Any, standing: StandingVault, account: Any, amount: int, mask: int
-) -> tuple[Any, Sequence[int]]:
-    """Redeem in kind; return the receipt and what was paid or recorded of each asset."""
+def leave_in_kind(provider: Any, standing: StandingVault, account: Any, amount: int, mask: int) -> Left:
+    """Redeem in kind, bringing the debt that goes with the shares unless it stays with a claim."""
     from eth_abi import decode
     from eth_utils import keccak
 
     vault = standing.vault
-    receipt = transact(
-        provider,
-        account,
-        vault.address,
-        vault.redeem_in_kind.encode_input(amount, account.address, account.address, mask),
-    )
-    [log] = [one for one in receipt["logs"] if one["topics"][0] == keccak(text=REDEEMED_IN_KIND)]
+    call = vault.redeem_in_kind.encode_input(amount, account.address, account.address, mask)
+    debts = [0] * len(standing.vault.tokens()) if mask >> SKIP_VENUES else part_of_debts(standing, amount)
+    with debts_approved(provider, standing, account, debts, f"get it first, or leave with --skip {POSITION}"):
+        receipt = transact(provider, account, vault.address, call)
+    logs = receipt["logs"]
+    [log] = [one for one in logs if one["topics"][0] == keccak(text=REDEEMED_IN_KIND)]
     _, amounts, _ = decode(["uint256", "uint256[]", "uint256"], bytes(log["data"]))
-    return receipt, amounts
+    receipts, debts = [0] * len(amounts), [0] * len(amounts)
+    for one in (one for one in logs if one["topics"][0] == keccak(text=POSITION_REDEEMED)):
+        held, owed, _ = decode(["uint256[]", "uint256[]", "bool"], bytes(one["data"]))
+        receipts = [sum(pair) for pair in zip_longest(receipts, held, fillvalue=0)]
+        debts = [sum(pair) for pair in zip_longest(debts, owed, fillvalue=0)]
+    return Left(receipt, amounts, receipts, debts)
 
 
-def skip_mask(names: Sequence[AssetName], skipped: tuple[str, ...]) -> int:
-    """Bit i for asset i; `ScriptError` for a token that the vault does not hold."""
+def part_of_debts(standing: StandingVault, shares: int) -> list[int]:
+    """Most that goes with shares of what the vault owes, base units by asset: the part, rounded up, and one unit."""
+    supply = int(standing.vault.totalSupply())
+    return [-(-debt * shares // supply) + 1 if debt else 0 for debt in read_positions(standing).owed]
+
+
+def skip_mask(names: Sequence[AssetName], skipped: tuple[str, ...], venues: int) -> int:
+    """Bit i for asset i, those from `SKIP_VENUES` on for venues; `ScriptError` for what the vault does not hold."""
     mask = 0
     for text in skipped:
+        if text.lower() == POSITION:
+            mask |= ((1 << venues) - 1) << SKIP_VENUES
+            continue
         matches = [i for i, one in enumerate(names) if text.lower() in (one.symbol.lower(), one.address.lower())]
         if not matches:
             raise ScriptError(f"--skip {text}: not an asset; they are {', '.join(one.symbol for one in names)}")

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from scripts._command import VaultCommand, answer, json_option
+from scripts._positions import read_positions
 from scripts._vaults import (
     BREAKER_REASONS,
     BREAKER_STATES,
@@ -50,22 +51,35 @@ def read_status(provider: Any, standing: StandingVault) -> dict[str, Any]:
     limits = mandate.limits()
     live = bool(vault.mark_is_live())
     _, prices = standing.oracle.try_prices()
-    holdings = list(vault.holdings())
-    values = [amount * price // ONE for amount, price in zip(holdings, prices, strict=True)]
+    holdings, positions = list(vault.holdings()), read_positions(standing)
+    # As the mandate weighs them: what is held, in the wallet and at venues, over what is left after the debt.
+    values = [
+        (amount + supplied) * price // ONE
+        for amount, supplied, price in zip(holdings, positions.supplied, prices, strict=True)
+    ]
     value = int(vault.value()) if live else None
     assets = [
         {
             "symbol": one.symbol,
             "address": one.address,
             "holding": str(amount),
+            "supplied": str(supplied),
+            "owed": str(owed),
             "decimals": one.decimals,
             "value": str(worth) if live else None,
             "weight_bps": worth * FULL_BPS / value if value else None,
             "min_weight_bps": int(low),
             "max_weight_bps": int(high),
         }
-        for one, amount, worth, low, high in zip(
-            standing.asset_names(), holdings, values, limits.min_weights_bps, limits.max_weights_bps, strict=True
+        for one, amount, supplied, owed, worth, low, high in zip(
+            standing.asset_names(),
+            holdings,
+            positions.supplied,
+            positions.owed,
+            values,
+            limits.min_weights_bps,
+            limits.max_weights_bps,
+            strict=True,
         )
     ]
     return {
@@ -83,6 +97,11 @@ def read_status(provider: Any, standing: StandingVault) -> dict[str, Any]:
         "base_decimals": standing.base_decimals,
         "breaker": BREAKER_STATES[mandate.breaker_state()],
         "breaker_reason": BREAKER_REASONS[mandate.breaker_reason()],
+        "leverage": sum(values) / value if value else None,
+        "health_factor": positions.health_factor,
+        "max_leverage_bps": int(limits.max_leverage_bps),
+        "min_health_bps": int(limits.min_health_bps),
+        "deleverage_trigger_bps": int(limits.deleverage_trigger_bps),
         "order_nonce": int(vault.order_nonce()),
         "assets": assets,
         "loss_level_bps": mandate.loss_level() / 10**14,
@@ -136,7 +155,16 @@ def lines(status: dict[str, Any]) -> Iterator[str]:
     for one in status["assets"]:
         weight = "      ?" if one["weight_bps"] is None else f"{one['weight_bps'] / 100:6.2f}%"
         band = f"{one['min_weight_bps'] / 100:g} to {one['max_weight_bps'] / 100:g} %"
-        yield f"  {one['symbol']:<8}{weight}  of {band:<12} {whole(int(one['holding']), one['decimals'])}"
+        held, owed = int(one["holding"]) + int(one["supplied"]), int(one["owed"])
+        debt = f", owes {whole(owed, one['decimals'])}" if owed else ""
+        lent = f", {whole(int(one['supplied']), one['decimals'])} of it lent" if int(one["supplied"]) else ""
+        yield f"  {one['symbol']:<8}{weight}  of {band:<12} {whole(held, one['decimals'])}{lent}{debt}"
+    if status["health_factor"] is not None:
+        yield f"leverage     {status['leverage']:.2f}, at most {_times(status['max_leverage_bps'])}"
+        yield (
+            f"health       {status['health_factor']:.3f}, orders keep {_times(status['min_health_bps'])}, anybody may "
+            f"deleverage below {_times(status['deleverage_trigger_bps'])}"
+        )
     for name in ("loss", "turnover"):
         level, capacity, refill = (
             status[f"{name}_{part}"] for part in ("level_bps", "capacity_bps", "refill_bps_per_day")
@@ -147,6 +175,11 @@ def lines(status: dict[str, Any]) -> Iterator[str]:
         yield f"{role:<12} {status[role]}"
     yield f"signers      {', '.join(status['signers']) or 'none'}"
     yield f"delay        {status['delay_seconds'] / 3600:g} h for what loosens"
+
+
+def _times(bps: int) -> str:
+    """A factor of the mandate's; 0 is none."""
+    return f"{bps / FULL_BPS:g}" if bps else "any"
 
 
 def dollars(value: str, digits: int = 2) -> str:
