@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -28,6 +29,10 @@ Networks:
                                  command runs; or the fork at {HOST_VARIABLE}
   ethereum:mainnet:node          the node at {MAINNET_VARIABLE}
 """
+
+
+# What the libraries of ape say about one another helps nobody here.
+warnings.filterwarnings("ignore", module="pydantic_settings.*")
 
 
 class ScriptError(PlimsollError):

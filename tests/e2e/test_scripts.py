@@ -13,16 +13,19 @@ from eth_account import Account
 from web3 import HTTPProvider, Web3
 
 from offchain.abi import contract_abi
+from offchain.demo import loan
 from offchain.mandate import load_mandate
+from offchain.sandbox.addresses import WETH
 from offchain.sandbox.anvil import Anvil
 from offchain.sandbox.keys import PASSWORD, keyfile
 from offchain.sandbox.prices import PRICES
 from offchain.sandbox.standup import Sandbox, launch
+from offchain.sandbox.tokens import TRANSFER
 from offchain.settle.deployment import Deployment, load_deployments
 from offchain.settle.development import deployment_name, development_address
 from tests.support.contracts import PROJECT, compiled
 from tests.support.scripts import ApeScripts, refusal
-from tests.support.vaults import BLUE_CHIP, DeployedVault, send_data
+from tests.support.vaults import BLUE_CHIP, ERC20_ABI, DeployedVault, send_data
 
 pytestmark = pytest.mark.xdist_group("scripts")
 
@@ -277,6 +280,69 @@ def test_names_a_successor_after_the_delay(
         node.push(feed, price)
     assert scripts.answer(*name, successor)["outcome"] == "done"
     assert oracles["mine"].functions.successor().call() == successor
+
+
+@pytest.mark.slow
+def test_stops_it_at_once_only_for_those_who_may(scripts: ApeScripts, vault: DeployedVault) -> None:
+    assert refusal(scripts.run("trip", "--account", "alice")) == "error: the chain refuses: breaker: no condition"
+    assert refusal(scripts.run("trip", "--to", "halted", "--account", "alice")).endswith(
+        "roles: not owner, curator or guardian"
+    )
+    stopped = scripts.answer("trip", "--to", "halted", "--account", "guardian")
+    assert (stopped["breaker"], stopped["breaker_reason"]) == ("HALTED", "guardian")
+
+
+@pytest.mark.slow
+def test_voids_an_order(scripts: ApeScripts, vault: DeployedVault) -> None:
+    assert scripts.answer("cancel", "--account", "curator")["order_nonce"] == 1
+    assert refusal(scripts.run("cancel", "--nonce", "9", "--account", "guardian")).endswith("orders: wrong nonce")
+
+
+@pytest.mark.slow
+def test_claims_what_was_skipped(scripts: ApeScripts, vault: DeployedVault) -> None:
+    vault.deposit("bob", 1000 * USDC)
+    left = scripts.answer("redeem", "--shares", "all", "--in-kind", "--skip", "USDC", "--account", "bob")
+    assert scripts.answer("claim", "--asset", "USDC", "--account", "bob")["paid"] == {
+        vault.token(0).address: left["paid"]["USDC"]
+    }
+    assert refusal(scripts.run("claim", "--asset", "USDC", "--account", "bob")).endswith("custody: no claim")
+
+
+@pytest.mark.slow
+def test_leaves_a_vault_that_owes(node: Sandbox, scripts: ApeScripts, tmp_path: Path) -> None:
+    with node.fork() as fork:
+        there = ApeScripts(tmp_path / "deployments", host=fork.rpc_url, ape_data=scripts.ape_data)
+        deployed = there.answer("deploy", "--mandate", str(loan.MANDATE), "--account", "owner")["vault"]
+        fork.give("WETH", development_address("alice"), 2 * loan.STAKE * 10**18)
+        there.answer("deposit", "--amount", str(loan.STAKE), "--account", "alice")
+        loan.open_position(fork, deployed, load_mandate(loan.MANDATE), tmp_path / "journal.sqlite")
+        fork.rpc.call("evm_setAutomine", True)
+        before = there.answer("status")
+        assert 3 < before["leverage"] <= 4.5
+        owed = int(before["assets"][0]["owed"])
+        assert owed > 200 * 10**18
+
+        skipped = there.answer("redeem", "--shares", "10", "--in-kind", "--skip", "position", "--account", "alice")
+        assert skipped["claims"] == ["position"]
+        claimed = there.answer("claim", "--asset", "position", "--account", "alice")["paid"]
+        receipts = int(skipped["receipts"]["wstETH"])
+        assert sum(int(one) for one in claimed.values()) == pytest.approx(receipts, rel=1e-6)
+
+        brought = there.answer("redeem", "--shares", "10", "--in-kind", "--account", "alice")
+        assert int(brought["debt_brought"]["WETH"]) == pytest.approx(owed * 10 / 98.85, rel=0.02)
+        base = Web3(HTTPProvider(fork.rpc_url)).eth.contract(address=WETH, abi=ERC20_ABI)
+        assert base.functions.allowance(development_address("alice"), deployed).call() == 0
+        assert there.answer("status")["health_factor"] >= before["health_factor"] - 1e-4
+
+        alice = impersonated(fork, "alice")
+        left = base.functions.balanceOf(alice).call()
+        fork.chain.send(WETH, TRANSFER, fork.chain.sender, left, sender=alice)
+        assert "have to be repaid" in refusal(there.run("redeem", "--shares", "10", "--in-kind", "--account", "alice"))
+
+
+def impersonated(sandbox: Sandbox, role: str) -> str:
+    sandbox.chain.impersonate(development_address(role))
+    return development_address(role)
 
 
 def test_says_why_deposits_are_closed(scripts: ApeScripts, vault: DeployedVault) -> None:
