@@ -45,7 +45,7 @@ def test_commands_run_as_written(document: Path, tmp_path: Path) -> None:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=180,
+            timeout=360,
             check=False,
         )
     finally:
