@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import pytest
 
+from offchain.mandate import Mandate
 from offchain.settle.development import development_address
 from tests.support.evm import reverts
 from tests.support.hostile import Hostile, actor
-from tests.support.world import ONE, World, usdc
+from tests.support.world import ONE, World, blue_chip, usdc
 
 SELL = 10**18
 """A little ether."""
@@ -263,6 +264,20 @@ def test_a_price_out_of_bounds(invested: World) -> None:
     invested.set_feed("USDC/USD", 0.79)
     with reverts("oracle: out of bounds"):
         invested.settle([sell(invested)])
+
+
+def test_a_price_at_which_a_balance_could_overflow() -> None:
+    """The oracle's own bounds let it pass here; 2**136 is the least that does not."""
+    document = blue_chip().model_dump(mode="json")
+    document["assets"][0]["oracle"]["max_price_usd"] = str(10**12 - 1)
+    world = World.deploy(Mandate.model_validate(document))
+    highest = (2**136 - 1) // 10**12 / ONE
+    world.set_feed("USDC/USD", highest * 0.999)
+    with reverts("mandate: empty vault"):
+        world.settle([])
+    world.set_feed("USDC/USD", highest * 1.001)
+    with reverts("vault: price too high"):
+        world.settle([])
 
 
 def test_a_vault_without_anything(world: World) -> None:
