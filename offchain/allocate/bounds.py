@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +50,7 @@ class Band:
     excess_upper: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Frame:
     """Constraints on net changes z of holdings, in fractions of the value before.
 
@@ -87,7 +88,7 @@ class Frame:
     whole: float = 1.0
     borrowing: Borrowing | None = None
 
-    @property
+    @cached_property
     def excess(self) -> float:
         """How far weights, groups, leverage, health factor and buffer stand outside their limits today, added up."""
         groups = sum(band.excess_lower + band.excess_upper for band in self.bands)

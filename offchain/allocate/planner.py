@@ -164,7 +164,7 @@ class _Planner:
     @cached_property
     def fair_prices(self) -> FloatArray:
         """What the assets are worth relative to the oracle: the pools' answer, as far as the feeds may lag."""
-        error = np.array([float(asset.oracle.error) for asset in self.mandate.ordered_assets])
+        error = np.array(self.mandate.oracle_errors)
         return np.clip(market_prices(self.pools, self.unit_values), 1 - error, 1 + error)
 
     @cached_property

@@ -19,7 +19,7 @@ brought inside.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import Any
 
@@ -202,7 +202,7 @@ class _Program:
     def solve(self, frame: Frame, objective: Objective, cuts: FloatArray, rooms: FloatArray) -> Answer:
         import cvxpy as cp
 
-        given = {name: getattr(frame, name) for name in Frame.__slots__ if name in self.parameters}
+        given = {one.name: getattr(frame, one.name) for one in fields(Frame) if one.name in self.parameters}
         given |= {"linear": objective.linear, "factor": objective.factor, "penalty": objective.penalty}
         given |= {"cuts": cuts, "rooms": rooms}
         if frame.borrowing is not None:

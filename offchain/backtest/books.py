@@ -138,15 +138,16 @@ class Books:
         AccountingError
             They disagree.
         """
-        row, when = self.row, iso(self.row.timestamps)
+        row = self.row
         total = sum(held * price for held, price in zip(holdings, self._prices, strict=True))
         if total != self._total:
-            raise AccountingError(f"{when}: holdings are worth {total}, the books say {self._total}")
+            raise AccountingError(f"{iso(row.timestamps)}: holdings are worth {total}, the books say {self._total}")
         row.value = self.worth(holdings)
         gap = row.value - self._value - row.explained
         if abs(gap) > TOLERANCE * max(1.0, self._value, row.value):
             raise AccountingError(
-                f"{when}: value changed by {row.value - self._value:.6f} USD, its parts by {row.explained:.6f}"
+                f"{iso(row.timestamps)}: value changed by {row.value - self._value:.6f} USD, "
+                f"its parts by {row.explained:.6f}"
             )
         self._value = row.value
         self.row = Row(row.timestamps)

@@ -168,8 +168,8 @@ def _window(snapshot: Snapshot, history: PriceHistory, mandate: Mandate) -> tupl
         )
     if np.any(np.diff(timestamps) != step):
         raise ForecastError(f"the history is not on a grid of {mandate.execution.grid_minutes} minutes")
-    wrong = ~(np.isfinite(prices) & (prices > 0))
-    if wrong.any():
+    if not 0 < prices.min() <= prices.max() < np.inf:
+        wrong = ~(np.isfinite(prices) & (prices > 0))
         row, column = (int(axis[0]) for axis in np.nonzero(wrong))
         raise ForecastError(
             f"the price of {history.symbols[column]} at time {timestamps[row]} is {prices[row, column]}; "

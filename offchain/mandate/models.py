@@ -7,10 +7,12 @@ chain accepts, the optimiser can satisfy and whose fees cover its oracle's error
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from fractions import Fraction
+from functools import cached_property
 from math import ceil
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -288,12 +290,19 @@ class Mandate(Section):
             raise refusal("fees.oracle_error_bps", self.fees.oracle_error_bps, allowed)
         return self
 
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Mandate:
+        """As pydantic's; what was worked out of the original is worked out anew."""
+        copied = super().model_copy(update=update, deep=deep)
+        for name in set(copied.__dict__) - set(Mandate.model_fields):
+            del copied.__dict__[name]
+        return copied
+
     @property
     def base(self) -> Asset:
         """The asset that is deposited and withdrawn."""
         return next(asset for asset in self.assets if asset.symbol == self.base_asset)
 
-    @property
+    @cached_property
     def ordered_assets(self) -> tuple[Asset, ...]:
         """The base asset, then the others as the file lists them: the order of the chain."""
         return (
@@ -301,7 +310,7 @@ class Mandate(Section):
             *(asset for asset in self.assets if asset.symbol != self.base_asset),
         )
 
-    @property
+    @cached_property
     def symbols(self) -> tuple[str, ...]:
         """Symbols in the chain's order."""
         return tuple(asset.symbol for asset in self.ordered_assets)
@@ -311,10 +320,15 @@ class Mandate(Section):
         """Checksummed token addresses in the chain's order."""
         return tuple(asset.address for asset in self.ordered_assets)
 
-    @property
+    @cached_property
     def benchmark_weights(self) -> tuple[float, ...]:
         """Shape (n,): fractions of value, in the chain's order."""
         return tuple(asset.benchmark_weight_bps / FULL_BPS for asset in self.ordered_assets)
+
+    @cached_property
+    def oracle_errors(self) -> tuple[float, ...]:
+        """How far the market may stand from each asset's feeds, as fractions, in the chain's order."""
+        return tuple(float(asset.oracle.error) for asset in self.ordered_assets)
 
     @property
     def oracle_feeds(self) -> tuple[OracleFeed, ...]:
@@ -347,7 +361,7 @@ class Mandate(Section):
         """The price oracle's constructor argument."""
         return self.oracle.sequencer
 
-    @property
+    @cached_property
     def vault_limits(self) -> VaultLimits:
         """What the deploy script writes to the chain."""
         assets, limits = self.ordered_assets, self.limits
