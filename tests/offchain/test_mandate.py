@@ -257,3 +257,12 @@ def test_without_second_sources_the_chain_gets_none(mandate: Mandate) -> None:
 def test_the_sequencer_of_a_rollup() -> None:
     text = changed("venues:\n", f'oracle:\n  sequencer_feed: "{USDC}"\n  sequencer_grace_s: 600\nvenues:\n')
     assert (parse_mandate(text).sequencer.feed, parse_mandate(text).sequencer.grace) == (USDC, 600)
+
+
+def test_a_changed_copy_forgets_what_the_original_worked_out(mandate: Mandate) -> None:
+    assert mandate.symbols[-1] == mandate.assets[-1].symbol
+    assert len(mandate.vault_limits.max_weights_bps) == len(mandate.assets)
+    fewer = mandate.model_copy(update={"assets": mandate.assets[:-1]})
+    assert fewer.symbols == mandate.symbols[:-1]
+    assert fewer.vault_limits.max_weights_bps == mandate.vault_limits.max_weights_bps[:-1]
+    assert mandate.model_copy() == mandate
