@@ -289,12 +289,12 @@ def deleverage(venue: uint256, debt: uint256, collateral: uint256, amount: uint2
     assert allowed, "deleverage: not allowed"
     prices: DynArray[uint256, 16] = staticcall IPriceOracle(valuation.oracle).prices()
 
-    from_wallet: uint256 = self._repay_from_wallet(venue, debt, prices, target_health)
+    from_wallet: uint256 = self._repay_from_wallet(venue, debt, prices, health_before, target_health)
     owed: DynArray[uint256, 16] = positions._position(venue).owed
     others: uint256 = 0
     for i: uint256 in range(len(owed), bound=16):
         if i != debt and owed[i] > 0:
-            others += self._repay_from_wallet(venue, i, prices, target_health)
+            others += self._repay_from_wallet(venue, i, prices, positions._health_at(venue), target_health)
 
     # Collateral worth r (1 + discount) leaves with it: r = D (T - H) / (T - (1 + discount) LT).
     price: uint256 = (10_000 + discount_bps) * ONE // 10_000
@@ -465,14 +465,16 @@ def _leave_venue(v: uint256, net_shares: uint256, supply: uint256, receiver: add
 
 
 @internal
-def _repay_from_wallet(venue: uint256, asset: uint256, prices: DynArray[uint256, 16], target: uint256) -> uint256:
+def _repay_from_wallet(
+    venue: uint256, asset: uint256, prices: DynArray[uint256, 16], health: uint256, target: uint256
+) -> uint256:
     """
     @dev A repayment of r raises the factor from H to T when r = D (T - H) / T.
     @return Base units repaid: what that takes, as far as it is held and owed.
     """
     amount: uint256 = custody._holding(asset, state._claimed_assets())
     if amount > 0:
-        amount = min(amount, self._needed(venue, asset, prices, positions._health_at(venue), target, 0))
+        amount = min(amount, self._needed(venue, asset, prices, health, target, 0))
     if amount > 0:
         positions._repay(venue, asset, amount)
         log WalletRepaid(venue=venue, debt=asset, amount=amount)
