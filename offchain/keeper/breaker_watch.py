@@ -46,6 +46,10 @@ class BreakerWatch:
         self._mandate_contract = mandate_contract
         self._last_refusal = NO_CONDITION
 
+    def obey(self, limits: VaultLimits) -> None:
+        """Record what these limits need a record of."""
+        self._alarms = find_alarms(self._node, self._mandate_contract, limits)
+
     def job(self) -> Job | None:
         """The transaction that trips; `None` while no condition holds or it cannot be judged."""
         calldata = encode_trip()

@@ -31,6 +31,7 @@ from offchain.keeper.health import Health
 from offchain.keeper.history_chunks import decode_history, encode_history
 from offchain.keeper.journal import Journal, JournalError
 from offchain.keeper.life_signs import LifeSigns
+from offchain.keeper.limits_watch import LimitsWatch
 from offchain.keeper.loan_watch import LoanWatch
 from offchain.keeper.pipeline import deliberate, plan_to_json, volatility
 from offchain.keeper.records import Decision
@@ -174,6 +175,7 @@ class Keeper:
             mandate_contract=identity.mandate_contract,
             limits=mandate.vault_limits,
         )
+        self._limits = LimitsWatch(self._node, identity.mandate_contract, (breaker.obey, life.obey))
         simulator = None
         if self.settings.simulate_here:
             simulator = LocalSimulator(self._node, self.vault, mandate.chain_id)
@@ -295,6 +297,7 @@ class Keeper:
     def on_block(self, head: Block) -> None:
         """Do for a new block all that is not deciding."""
         self._ancestry.observe(head)
+        self._limits.look()
         self._dispatch.on_block(head)
 
     def settle_down(self) -> Block:

@@ -58,17 +58,21 @@ class LifeSigns:
         self._node, self._journal, self._submitter, self._signer = node, journal, submitter, signer
         self._chain_id = chain_id
         self._mandate_contract = mandate_contract
+        self._silence, self._alarms = 0, ""
+        self.obey(limits)
+
+    def obey(self, limits: VaultLimits) -> None:
+        """Show life as often as these limits want it; not at all where they want none."""
         self._silence = limits.heartbeat_minutes * MINUTE
-        self._alarms = ""
-        if self._silence:
-            self._alarms = to_checksum_address(node.call(mandate_contract, selector(ALARMS))[-20:])
+        if self._silence and not self._alarms:
+            self._alarms = to_checksum_address(self._node.call(self._mandate_contract, selector(ALARMS))[-20:])
 
     def show(self, head: Block, waiting: TransactionRecord | None) -> bool:
         """Send what is due, or see to it while it waits; False when there is nothing to do.
 
         Nothing is sent while another transaction waits: that has the account's nonce, and its own reasons.
         """
-        if not self._alarms or (waiting is not None and waiting.purpose is not Purpose.BEAT):
+        if not self._silence or (waiting is not None and waiting.purpose is not Purpose.BEAT):
             return False
         if waiting is not None and not self._submitter.is_overdue(waiting, head):
             return True
@@ -79,7 +83,7 @@ class LifeSigns:
 
     def _beat(self, head: Block) -> Job | None:
         """A heartbeat, once half of the time in which there must be one is over."""
-        if not self._silence or head.timestamp - self._last_sign(head) < self._silence // 2:
+        if head.timestamp - self._last_sign(head) < self._silence // 2:
             return None
         digest = heartbeat_digest(self._alarms, self._chain_id, self._mandate_contract, head.timestamp)
         values = [self._mandate_contract, head.timestamp, self._signer.address, self._signer.sign_digest(digest)]

@@ -8,6 +8,7 @@ import yaml
 
 from offchain.keeper.records import Purpose
 from offchain.keeper.states import State
+from offchain.sandbox.chain import Transaction
 from tests.support.vaults import BLUE_CHIP, deploy_vault
 
 MINUTE = 60
@@ -104,6 +105,41 @@ def test_heartbeat_that_waits_is_left_where_it_is(watched, journal, keeper):
     see(watched, keeper)
 
     assert purposes(journal) == [Purpose.BEAT]
+
+
+def set_limits(stage, **changes):
+    """The owner approves limits, whatever its timelock says, and the curator sets them."""
+    mandate = stage.vault.mandate
+    limits = stage.vault.file_mandate.vault_limits
+    wanted = dataclasses.replace(limits, **changes).as_struct()
+    owner = mandate.functions.owner().call()
+    stage.automine()
+    stage.sandbox.chain.impersonate(owner)
+    stage.sandbox.chain.set_balance(owner, 10**18)
+    approval = mandate.functions.approve_limits(mandate.functions.hash_limits(wanted).call())
+    data = approval.build_transaction({"from": owner, "gas": 200_000, "gasPrice": 10**10, "nonce": 0})["data"]
+    stage.sandbox.chain.send_all([Transaction(owner, mandate.address, data)])
+    stage.vault.send("curator", mandate.functions.set_limits(wanted))
+    stage.automine(False)
+
+
+@pytest.mark.parametrize("watched", [{}], indirect=True)
+def test_limits_that_change_are_obeyed_without_a_restart(watched, alarms, journal, keeper):
+    pass_minutes(watched, SILENCE // 4)
+    see(watched, keeper)
+    assert purposes(journal) == []
+
+    set_limits(watched, heartbeat_minutes=SILENCE)
+    pass_minutes(watched, SILENCE // 2 + 1)
+    see(watched, keeper)
+    watched.mine()
+    see(watched, keeper)
+    assert purposes(journal) == [Purpose.BEAT]
+
+    set_limits(watched, heartbeat_minutes=0, oracle_dead_minutes=DEAD)
+    pass_minutes(watched, 6 * 60)
+    see(watched, keeper)
+    assert purposes(journal) == [Purpose.BEAT, Purpose.POKE]
 
 
 @pytest.mark.parametrize("watched", [{"oracle_dead_minutes": DEAD}], indirect=True)

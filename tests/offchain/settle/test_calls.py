@@ -42,6 +42,8 @@ def abi_entry(contract, kind, name):
         ("Vault", calls.ORDER_NONCE),
         ("Vault", calls.EIP712_DOMAIN),
         ("Vault", calls.MANDATE),
+        ("Mandate", calls.MANDATE_HASH),
+        ("Mandate", calls.LIMITS),
         ("Mandate", calls.TRIP),
         ("Mandate", calls.IS_SIGNER),
     ],
