@@ -13,7 +13,7 @@ import structlog
 import yaml
 
 from offchain.market.balancer import BalancerKey
-from offchain.market.mirror import LONGEST_GAP, SnapshotMirror
+from offchain.market.mirror import SnapshotMirror
 from offchain.market.pools import AnyPoolKey, discover_pools
 from offchain.market.reader import read_snapshot
 from offchain.market.rpc import NodeClient, RpcError
@@ -118,8 +118,11 @@ def test_a_gap_is_one_round_trip_too(
     assert snapshot == full(client, deployed, pools)
 
 
-def test_a_longer_gap_is_read_in_full(client: NodeClient, sandbox: Sandbox, mirror: SnapshotMirror) -> None:
-    sandbox.rpc.call("anvil_mine", hex(LONGEST_GAP + 1))
+def test_a_longer_gap_is_read_in_full(
+    client: NodeClient, sandbox: Sandbox, mirror: SnapshotMirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("offchain.market.mirror.LONGEST_GAP", 2)
+    sandbox.rpc.call("anvil_mine", hex(3))
     head, before = newest_block(client), client.round_trips
 
     assert mirror.read(head).block == head
