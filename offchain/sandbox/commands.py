@@ -109,6 +109,34 @@ def status(port: WhichPort = None, as_json: Json = False) -> None:
     console.print(pools)
 
 
+@app.command(epilog="Example: plimsoll sandbox give alice 100 WETH")
+def give(
+    role: Annotated[str, typer.Argument(help="Whose account, such as alice.")],
+    amount: Annotated[float, typer.Argument(min=0, help="Whole tokens.")],
+    symbol: Annotated[str, typer.Argument(help="Token, such as WETH.")],
+    port: WhichPort = None,
+    as_json: Json = False,
+) -> None:
+    """Give a development account tokens."""
+    from offchain.sandbox import addresses, background
+    from offchain.sandbox.chain import Chain
+    from offchain.sandbox.rpc import Rpc
+    from offchain.sandbox.tokens import gift
+    from offchain.settle.development import development_address
+
+    receiver = development_address(role)
+    if symbol not in addresses.TOKENS:
+        raise typer.BadParameter(f"{symbol}: no token of the sandbox; they are {', '.join(addresses.TOKENS)}")
+    chain = Chain(Rpc(background.find(port).rpc_url), development_address("market"))
+    chain.impersonate(chain.sender)
+    units = round(amount * 10 ** addresses.DECIMALS[symbol])
+    chain.send_all(gift(chain, symbol, receiver, units))
+    if as_json:
+        _print_json({"receiver": receiver, "token": addresses.TOKENS[symbol], "amount": str(units)})
+    else:
+        typer.echo(f"{role} ({receiver}) has {amount:g} {symbol} more.")
+
+
 class _Progress:
     """One line of progress while the state is built; nothing when it only has to be loaded."""
 

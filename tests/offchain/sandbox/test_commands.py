@@ -12,11 +12,13 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from offchain.sandbox import background
+from offchain.sandbox.chain import Chain
 from offchain.sandbox.commands import app
 from offchain.sandbox.rpc import Rpc
 from offchain.sandbox.standup import Sandbox
+from offchain.sandbox.tokens import BALANCE_OF
 from offchain.settle.accounts import open_keyfile
-from offchain.settle.development import development_address, is_sandbox
+from offchain.settle.development import UnknownRole, development_address, is_sandbox
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +43,22 @@ def test_up_status_down() -> None:
     assert stopped["pid"] == started["pid"]
     with pytest.raises(ProcessLookupError):
         os.kill(started["pid"], 0)
+
+
+def test_gives_tokens_to_a_role() -> None:
+    started = json.loads(run("up", "--port", "0", "--json").stdout)
+    try:
+        given = json.loads(run("give", "alice", "1.5", "WETH", "--json").stdout)
+        assert given["receiver"] == development_address("alice")
+        chain = Chain(Rpc(started["rpc_url"]), development_address("market"))
+        assert chain.call(given["token"], BALANCE_OF, given["receiver"]) == int(given["amount"]) == 15 * 10**17
+        refused = run("give", "alice", "1", "FOO")
+        assert refused.exit_code == 2
+        assert "no token of the sandbox" in refused.output
+        with pytest.raises(UnknownRole, match="the roles are owner"):
+            run("give", "nobody", "1", "WETH")
+    finally:
+        run("down")
 
 
 def test_up_twice_finds_the_first() -> None:
