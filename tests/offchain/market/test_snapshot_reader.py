@@ -58,6 +58,7 @@ def test_the_vaults_state_is_what_its_views_answer(
     assert (state.nonce, state.total_supply) == (vault.order_nonce().call(), vault.totalSupply().call())
     assert (state.value_per_share, state.peak) == (vault.value_per_share().call(), policy.peak().call())
     assert (state.loss_level, state.turnover_level) == (policy.loss_level().call(), policy.turnover_level().call())
+    assert state.settled_at == policy.settled_at().call()
     assert (state.breaker, state.breaker_reason) == (BreakerState.ACTIVE, 0)
     assert state.mandate_hash == "0x" + policy.mandate_hash().call().hex()
     assert state.limits == mandate.vault_limits
