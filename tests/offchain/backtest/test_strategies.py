@@ -48,15 +48,15 @@ def test_the_ensemble_is_the_same_twice() -> None:
     assert np.array_equal(again.track.value, run_of("ensemble").track.value)
 
 
-def test_luna_takes_its_weight_and_freezes_what_is_left() -> None:
-    # Daily closes of LUNA, 1 to 13 May 2022, USD: the last five lose all but a ten-thousandth.
-    luna = np.array([79.6, 85.2, 83.2, 85.8, 82.3, 77.1, 68.0, 64.2, 31.0, 17.5, 1.04, 0.0046, 0.00006])
-    prices = walk(92, len(luna) + 4, seed=4)
-    first = len(prices) - len(luna)
-    prices[first:, 2] = luna / luna[0] * prices[first - 1, 2]
+def test_an_asset_that_dies_takes_its_weight_and_freezes_what_is_left() -> None:
+    # Made up, as LUNA went in May 2022: a week of little, then within days all but a millionth is lost.
+    dying = np.exp(-14.0 * (np.arange(13) / 12) ** 6)
+    prices = walk(92, len(dying) + 4, seed=4)
+    first = len(prices) - len(dying)
+    prices[first:, 2] = dying * prices[first - 1, 2]
     run = strategy_run("equal-weight", prices)
-    held = run.track.weights[-len(luna) - 1, 3]
-    before, after = run.track.value[-len(luna) - 1], run.track.value[-1]
+    held = run.track.weights[-len(dying) - 1, 3]
+    before, after = run.track.value[-len(dying) - 1], run.track.value[-1]
     others = np.abs(prices[-1, :2] / prices[first - 1, :2] - 1).max()
     # Every day down to the oracle's floor it buys a little back: that is what following weights costs.
     assert after / before > 1 - held - 0.35 - others
