@@ -300,7 +300,7 @@ def deleverage(venue: uint256, debt: uint256, collateral: uint256, amount: uint2
     price: uint256 = (10_000 + discount_bps) * ONE // 10_000
     lost: uint256 = price * positions._threshold(venue, collateral) // ONE
     assert target_health > lost, "deleverage: discount too deep"
-    needed: uint256 = self._needed(venue, debt, prices, positions._health_at(venue), target_health, lost)
+    needed: uint256 = positions._needed(venue, debt, prices, positions._health_at(venue), target_health, lost)
     taken: uint256 = min(amount, needed)
     paid: uint256 = 0
     if taken > 0:
@@ -474,31 +474,11 @@ def _repay_from_wallet(
     """
     amount: uint256 = custody._holding(asset, state._claimed_assets())
     if amount > 0:
-        amount = min(amount, self._needed(venue, asset, prices, health, target, 0))
+        amount = min(amount, positions._needed(venue, asset, prices, health, target, 0))
     if amount > 0:
         positions._repay(venue, asset, amount)
         log WalletRepaid(venue=venue, debt=asset, amount=amount)
     return amount
-
-
-@internal
-@view
-def _needed(
-    v: uint256, debt: uint256, prices: DynArray[uint256, 16], health: uint256, target: uint256, lost: uint256
-) -> uint256:
-    """
-    @dev Base units of one debt token that bring the health factor to the target, rounded up; at
-         most what is owed of it.
-    @param lost What the factor's numerator loses with each unit repaid, at 1e18.
-    """
-    if health >= target:
-        return 0
-    owed: DynArray[uint256, 16] = positions._position(v).owed
-    total: uint256 = 0
-    for i: uint256 in range(len(owed), bound=16):
-        total += owed[i] * prices[i] // ONE
-    value: uint256 = total * (target - health) // (target - lost)
-    return min(value * ONE // prices[debt] + 1, owed[debt])
 
 
 @internal

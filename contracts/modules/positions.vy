@@ -31,6 +31,7 @@ struct Position:
 
 
 MAX_VENUES: constant(uint256) = 4
+ONE: constant(uint256) = 10**18
 RAY: constant(uint256) = 10**27
 # What a lending protocol's own rounding may move a balance by, in base units.
 DUST: constant(uint256) = 1
@@ -149,6 +150,26 @@ def _owes() -> bool:
             if amount > 0:
                 return True
     return False
+
+
+@internal
+@view
+def _needed(
+    v: uint256, debt: uint256, prices: DynArray[uint256, 16], health: uint256, target: uint256, lost: uint256
+) -> uint256:
+    """
+    @dev Base units of one debt token that bring the health factor to the target, rounded up; at
+         most what is owed of it.
+    @param lost What the factor's numerator loses with each unit repaid, at 1e18.
+    """
+    if health >= target:
+        return 0
+    owed: DynArray[uint256, 16] = self._position(v).owed
+    total: uint256 = 0
+    for i: uint256 in range(len(owed), bound=16):
+        total += owed[i] * prices[i] // ONE
+    value: uint256 = total * (target - health) // (target - lost)
+    return min(value * ONE // prices[debt] + 1, owed[debt])
 
 
 @internal
