@@ -23,7 +23,7 @@ SAVED_PER_ITEM = 100
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class AccessEntry:
     """One account and those of its storage slots that are declared; all hex."""
 
@@ -51,11 +51,13 @@ def cheaper_access_list(
         traced, tried = node.client.batch(
             [("eth_createAccessList", (fields, "latest")), ("eth_simulateV1", (plain, "latest"))]
         )
-        entries = tuple(AccessEntry(str(one["address"]), tuple(one["storageKeys"])) for one in traced["accessList"])
+        told = [AccessEntry(str(one["address"]), tuple(sorted(one["storageKeys"]))) for one in traced["accessList"]]
         listed, unlisted = int(traced["gasUsed"], 16), int(tried[0]["calls"][0]["gasUsed"], 16)
     except (NodeError, KeyError, IndexError, TypeError, ValueError) as error:
         log.debug("no access list", why=str(error))
         return ()
+    # A node may tell the same list in another order each time, and a transaction's hash is of the order.
+    entries = sorted(told)
     kept = tuple(one for one in entries if _loss(one, to, sender) <= 0)
     lost = sum(_loss(one, to, sender) for one in entries if one not in kept)
     return kept if listed - lost < unlisted else ()
