@@ -7,8 +7,9 @@ the same without. ``router_gas`` is what an ordinary account with standing appro
 for one router transaction a leg, without a list as wallets send it. Before either is measured, every pool, feed and
 storage slot has been used once, the vault has settled once and holds some of everything, as the account does.
 
-deposit and mint are those of an account that has no share yet, redeem and withdraw leave some; redeem_in_kind
-pays every asset to an account that holds none of the others. ``sizes`` are bytes of runtime code as deployed,
+deposit and mint are those of an account that has shares already, first_deposit is that of one without, which pays for
+a storage slot of its own; redeem and withdraw leave some; redeem_in_kind pays every asset to an account that holds none
+of the others. ``sizes`` are bytes of runtime code as deployed,
 immutables included; the limit (EIP-170) is 24,576.
 
 Variant ``core`` prices by Chainlink; ``full`` has a Uniswap v3 average as second source of every other asset as well.
@@ -370,10 +371,12 @@ def _share_rows(bench: Bench) -> list[Row]:
     alice, bob = development_address("alice"), development_address("bob")
     some = base.units(1000)
     shares = functions.balanceOf(alice).call() // 100
-    bench.vault.send("bob", bench.vault.token(0).functions.approve(bench.vault.address, 2**256 - 1))
+    for name in ("alice", "bob"):
+        bench.vault.send(name, bench.vault.token(0).functions.approve(bench.vault.address, 2**256 - 1))
     calls = {
-        "deposit": ("bob", functions.deposit(some, bob)),
-        "mint": ("bob", functions.mint(shares, bob)),
+        "deposit": ("alice", functions.deposit(some, alice)),
+        "first_deposit": ("bob", functions.deposit(some, bob)),
+        "mint": ("alice", functions.mint(shares, alice)),
         "withdraw": ("alice", functions.withdraw(some, alice, alice)),
         "redeem": ("alice", functions.redeem(shares, alice, alice)),
         "redeem_in_kind": ("alice", functions.redeem_in_kind(shares, alice, alice, 0)),

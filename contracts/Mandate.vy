@@ -194,18 +194,23 @@ def judge(
 
 
 @external
-def enter(value_per_share_before: uint256, value_per_share_after: uint256, first: bool):
+def enter(value_per_share: uint256, first: bool) -> uint256:
     """
-    @notice Only the vault, on a deposit; reverts unless ACTIVE with no drawdown standing.
-    @param first Whether the vault had no shares: its peak then starts anew.
+    @notice Only the vault, before a deposit; reverts unless ACTIVE with no drawdown standing. What the
+            depositor's fee adds is no gain to measure a drawdown from.
+    @param value_per_share Before the deposit.
+    @param first Whether the vault has no shares: its peak then starts anew.
+    @return The entry fee in basis points.
     """
     self._check_vault()
     self._has_entered = True
+    policy: uint256 = rules._packed.policy
     if first:
-        breaker._rebase(value_per_share_before)
+        breaker._rebase(value_per_share)
         extcall IAlarms(alarms).reset()
-    assert self._is_open(value_per_share_before), "breaker: not active"
-    breaker._observe(value_per_share_after, self._peak_window())
+    assert self._is_open(value_per_share, policy), "breaker: not active"
+    breaker._observe(value_per_share, rules._field(policy, rules.PEAK_WINDOW))
+    return rules._field(policy, rules.ENTRY_FEE)
 
 
 @external
@@ -247,7 +252,7 @@ def is_open(value_per_share: uint256) -> bool:
     """
     @notice Whether deposits are taken at this value per share.
     """
-    return self._is_open(value_per_share)
+    return self._is_open(value_per_share, rules._packed.policy)
 
 
 @external
@@ -466,11 +471,11 @@ def _peak_window() -> uint256:
 
 @internal
 @view
-def _is_open(value_per_share: uint256) -> bool:
+def _is_open(value_per_share: uint256, policy: uint256) -> bool:
     """
     @dev No state latched, no drawdown waiting for somebody to trip.
     """
-    return max(breaker._state(), self._drawdown(value_per_share, rules._packed.policy)) == breaker.ACTIVE
+    return max(breaker._state(), self._drawdown(value_per_share, policy)) == breaker.ACTIVE
 
 
 @internal

@@ -305,8 +305,9 @@ def deposit(assets: uint256, receiver: address) -> uint256:
     @return Share base units minted.
     """
     appraisal: valuation.Appraisal = valuation._appraise(True)
-    shares: uint256 = valuation._to_shares(fees._net(assets, valuation._terms().entry_fee_bps), appraisal.total_assets, False)
-    valuation._deposit(assets, shares, receiver, appraisal)
+    net: uint256 = fees._net(assets, valuation._enter(appraisal))
+    shares: uint256 = valuation._to_shares(net, appraisal.total_assets, False)
+    valuation._deposit(assets, shares, receiver)
     return shares
 
 

@@ -228,9 +228,7 @@ def deposit_in_kind(shares: uint256, receiver: address, max_amounts: DynArray[ui
     self._check_delegated()
     assert shares > 0 and erc20.totalSupply > 0, "vault: zero shares"
     assert not positions._owes(), "vault: owes"
-    before: valuation.Appraisal = valuation._appraise(True)
-    per_share: uint256 = valuation._per_share(before.worth, before.base_price, valuation._supply())
-    gross: uint256 = fees._gross(shares, valuation._terms().entry_fee_bps)
+    gross: uint256 = fees._gross(shares, valuation._enter(valuation._appraise(True)))
     supply: uint256 = valuation._supply()
     claimed: uint256 = state._claimed_assets()
     valuation._mint(receiver, shares)
@@ -249,11 +247,6 @@ def deposit_in_kind(shares: uint256, receiver: address, max_amounts: DynArray[ui
                 amounts[i] += amount
     for i: uint256 in range(custody._COUNT, bound=16):
         assert amounts[i] <= max_amounts[i], "vault: above maximum"
-    after: valuation.Appraisal = valuation._appraise(True)
-    valuation._keep_mark(after.total_assets, valuation._supply())
-    extcall IMandate(valuation.mandate).enter(
-        per_share, valuation._per_share(after.worth, after.base_price, valuation._supply()), False
-    )
     log DepositedInKind(sender=msg.sender, owner=receiver, shares=shares, amounts=amounts)
     return amounts
 
@@ -342,8 +335,9 @@ def mint(shares: uint256, receiver: address) -> uint256:
     """
     self._check_delegated()
     appraisal: valuation.Appraisal = valuation._appraise(True)
-    assets: uint256 = fees._gross(valuation._to_assets(shares, appraisal.total_assets, True), valuation._terms().entry_fee_bps)
-    valuation._deposit(assets, shares, receiver, appraisal)
+    net: uint256 = valuation._to_assets(shares, appraisal.total_assets, True)
+    assets: uint256 = fees._gross(net, valuation._enter(appraisal))
+    valuation._deposit(assets, shares, receiver)
     return assets
 
 

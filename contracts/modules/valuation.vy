@@ -85,7 +85,9 @@ def _appraise(strict: bool) -> Appraisal:
     if positions._COUNT == 0:
         claimed: uint256 = state._claimed_assets()
         for i: uint256 in range(custody._COUNT, bound=16):
-            worth += custody._holding(i, claimed) * prices[i] // ONE
+            price: uint256 = prices[i]
+            assert price <= MAX_PRICE, "vault: price too high"
+            worth = unsafe_add(worth, unsafe_div(unsafe_mul(custody._holding(i, claimed), price), ONE))
     else:
         book: IMandate.Book = empty(IMandate.Book)
         owed: uint256[16] = empty(uint256[16])
@@ -190,18 +192,26 @@ def _burn_from(owner: address, shares: uint256):
 
 
 @internal
-def _deposit(assets: uint256, shares: uint256, receiver: address, appraisal: Appraisal):
+def _enter(appraisal: Appraisal) -> uint256:
     """
-    @dev A vault that had no shares starts its peak anew. Nothing may be had for nothing, as callers
-         of ERC-4626 expect.
+    @dev Asks the mandate for a deposit at the present value, and keeps that value. A vault without
+         shares starts its peak anew.
+    @return The entry fee in basis points.
+    """
+    shares: uint256 = erc20.totalSupply
+    supply: uint256 = shares + _VIRTUAL_SHARES
+    self._keep_mark(appraisal.total_assets, supply)
+    return extcall IMandate(mandate).enter(
+        self._per_share(appraisal.worth, appraisal.base_price, supply), shares == 0, skip_contract_check=True
+    )
+
+
+@internal
+def _deposit(assets: uint256, shares: uint256, receiver: address):
+    """
+    @dev Nothing may be had for nothing, as callers of ERC-4626 expect.
     """
     assert shares > 0 or assets == 0, "vault: zero shares"
-    per_share: uint256 = self._per_share(appraisal.worth, appraisal.base_price, self._supply())
-    first: bool = erc20.totalSupply == 0
     self._mint(receiver, shares)
     custody._receive_exact(0, msg.sender, assets)
-    supply: uint256 = self._supply()
-    self._keep_mark(appraisal.total_assets + assets, supply)
-    worth: uint256 = appraisal.worth + assets * appraisal.base_price // ONE
-    extcall IMandate(mandate).enter(per_share, self._per_share(worth, appraisal.base_price, supply), first)
     log IERC4626.Deposit(sender=msg.sender, owner=receiver, assets=assets, shares=shares)

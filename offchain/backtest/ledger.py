@@ -197,15 +197,15 @@ class Ledger:
         if assets > 0 and shares <= 0:
             raise Refused("vault: zero shares")
         before = self.per_share(self.worth(prices), prices[0])
-        worth = self.worth(prices) + assets * prices[0] // ONE
         ledger = self
         if not self.supply:
             ledger = replace(self, peak=Peak(before, 0, now), alarms=self.alarms.reset(now))
         if max(ledger.breaker, ledger.condition(before, now)) is not BreakerState.ACTIVE:
             raise Refused("breaker: not active")
         holdings = (self.holdings[0] + assets, *self.holdings[1:])
-        ledger = replace(ledger, holdings=holdings, supply=self.supply + shares)
-        return ledger._observed(ledger.per_share(worth, prices[0]), now), shares
+        # What the fee adds is no peak to measure a drawdown from.
+        ledger = ledger._observed(before, now)
+        return replace(ledger, holdings=holdings, supply=self.supply + shares), shares
 
     def redeem(self, shares: int, prices: Sequence[int], now: int) -> tuple[Ledger, int]:
         """Burn shares for base units in the wallet, less the exit fee; the vault afterwards and the base units.

@@ -15,7 +15,7 @@ def judge(evm: Evm) -> Judge:
     """Reduces at 20 %, halts at 40 %; its peak is 1."""
     terms = {"drawdown_reduce_bps": 2000, "drawdown_halt_bps": 4000, "entry_fee_bps": 30, "exit_fee_bps": 70}
     judge = deploy_judge(evm, loose_limits(2, **terms))
-    judge.mandate.enter(ONE, ONE, True, sender=VAULT)
+    judge.mandate.enter(ONE, True, sender=VAULT)
     return judge
 
 
@@ -25,10 +25,14 @@ def test_terms(judge: Judge) -> None:
     assert judge.mandate.terms() == (2, 30, 70)
 
 
+def test_entering_tells_the_fee(judge: Judge) -> None:
+    assert judge.mandate.enter(ONE, False, sender=VAULT) == 30
+
+
 def test_entering_moves_the_peak_up_only(judge: Judge) -> None:
-    judge.mandate.enter(ONE, ONE + 5, False, sender=VAULT)
+    judge.mandate.enter(ONE + 5, False, sender=VAULT)
     assert judge.mandate.peak() == ONE + 5
-    judge.mandate.enter(ONE, ONE + 1, False, sender=VAULT)
+    judge.mandate.enter(ONE + 1, False, sender=VAULT)
     assert judge.mandate.peak() == ONE + 5
 
 
@@ -38,22 +42,22 @@ def test_nobody_enters_a_tripped_vault(judge: Judge, state: int) -> None:
     assert not judge.mandate.is_open(ONE)
     for first in (False, True):
         with reverts("breaker: not active"):
-            judge.mandate.enter(ONE, ONE, first, sender=VAULT)
+            judge.mandate.enter(ONE, first, sender=VAULT)
 
 
 def test_nobody_enters_at_a_standing_drawdown(judge: Judge) -> None:
-    """It is measured before the deposit, which could hide it."""
+    """It is measured before the deposit, whose fee could hide it."""
     low = ONE * 8 // 10
     assert judge.mandate.is_open(low + 1)
     assert not judge.mandate.is_open(low)
-    judge.mandate.enter(low + 1, ONE, False, sender=VAULT)
+    judge.mandate.enter(low + 1, False, sender=VAULT)
     with reverts("breaker: not active"):
-        judge.mandate.enter(low, 2 * ONE, False, sender=VAULT)
+        judge.mandate.enter(low, False, sender=VAULT)
 
 
 def test_the_first_to_enter_starts_the_peak(judge: Judge) -> None:
-    judge.mandate.enter(ONE // 10, ONE // 9, True, sender=VAULT)
-    assert judge.mandate.peak() == ONE // 9
+    judge.mandate.enter(ONE // 10, True, sender=VAULT)
+    assert judge.mandate.peak() == ONE // 10
 
 
 @pytest.mark.parametrize("state", [0, 1])
@@ -69,8 +73,8 @@ def test_leaving_goes_on_until_halted(judge: Judge, state: int) -> None:
 
 def test_a_peak_that_does_not_fit_is_refused(judge: Judge) -> None:
     with reverts("breaker: value per share"):
-        judge.mandate.enter(ONE, 2**240, False, sender=VAULT)
-    judge.mandate.enter(ONE, 2**240 - 1, False, sender=VAULT)
+        judge.mandate.enter(2**240, False, sender=VAULT)
+    judge.mandate.enter(2**240 - 1, False, sender=VAULT)
     assert judge.mandate.peak() == 2**240 - 2**160
 
 
