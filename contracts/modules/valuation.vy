@@ -82,17 +82,20 @@ def _appraise(strict: bool) -> Appraisal:
             total -= min(total, _VIRTUAL_ASSETS)
             return Appraisal(worth=0, base_price=0, total_assets=total, live=False)
     worth: uint256 = 0
-    if positions._COUNT == 0:
-        claimed: uint256 = state._claimed_assets()
-        for i: uint256 in range(custody._COUNT, bound=16):
-            price: uint256 = prices[i]
-            assert price <= MAX_PRICE, "vault: price too high"
-            worth = unsafe_add(worth, unsafe_div(unsafe_mul(custody._holding(i, claimed), price), ONE))
-    else:
-        book: IMandate.Book = empty(IMandate.Book)
-        owed: uint256[16] = empty(uint256[16])
-        book, owed = self._book(prices)
-        worth = book.net
+    due: uint256 = 0
+    claimed: uint256 = state._claimed_assets()
+    for i: uint256 in range(custody._COUNT, bound=16):
+        price: uint256 = prices[i]
+        assert price <= MAX_PRICE, "vault: price too high"
+        worth = unsafe_add(worth, unsafe_div(unsafe_mul(custody._holding(i, claimed), price), ONE))
+    # As `_book` counts them, without keeping which asset is what.
+    for v: uint256 in range(positions._COUNT, bound=4):
+        position: positions.Position = positions._position(v)
+        for i: uint256 in range(len(position.held), bound=16):
+            worth += position.held[i] * prices[i] // ONE
+        for i: uint256 in range(len(position.owed), bound=16):
+            due += fees._ceil_div(position.owed[i] * prices[i], ONE)
+    worth -= min(worth, due)
     return Appraisal(worth=worth, base_price=prices[0], total_assets=worth * ONE // prices[0], live=True)
 
 

@@ -90,7 +90,7 @@ def test_the_mandate_is_neither_told_nor_tripped(trading: Hostile, asset: int) -
     world = trading.world
     calls: dict[str, Sequence[Any]] = {
         "trip": (),
-        "enter": (1, 1, False),
+        "enter": (1, False),
         "leave": (1,),
         "bind": (3,),
         "resume": (1, 1, 1),

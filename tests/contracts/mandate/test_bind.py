@@ -61,7 +61,7 @@ def test_creating_a_vault_for_its_deployer_changes_nothing(world: World) -> None
 def test_only_the_vault_asks_for_judgement(judge: Judge, role: str) -> None:
     arguments = {
         "judge": ("optimizer", judge.mandate.mandate_hash(), *report(book([1, 1]), book([1, 1]))),
-        "enter": (ONE, ONE, True),
+        "enter": (ONE, True),
         "leave": (ONE,),
     }
     for name, values in arguments.items():
