@@ -208,8 +208,9 @@ def enter(value_per_share: uint256, first: bool) -> uint256:
     if first:
         breaker._rebase(value_per_share)
         extcall IAlarms(alarms).reset()
-    assert self._is_open(value_per_share, policy), "breaker: not active"
-    breaker._observe(value_per_share, rules._field(policy, rules.PEAK_WINDOW))
+    assert breaker._observe_entry(
+        value_per_share, rules._field(policy, rules.PEAK_WINDOW), rules._field(policy, rules.DRAWDOWN_REDUCE)
+    ), "breaker: not active"
     return rules._field(policy, rules.ENTRY_FEE)
 
 
@@ -252,7 +253,7 @@ def is_open(value_per_share: uint256) -> bool:
     """
     @notice Whether deposits are taken at this value per share.
     """
-    return self._is_open(value_per_share, rules._packed.policy)
+    return self._is_open(value_per_share)
 
 
 @external
@@ -471,11 +472,11 @@ def _peak_window() -> uint256:
 
 @internal
 @view
-def _is_open(value_per_share: uint256, policy: uint256) -> bool:
+def _is_open(value_per_share: uint256) -> bool:
     """
     @dev No state latched, no drawdown waiting for somebody to trip.
     """
-    return max(breaker._state(), self._drawdown(value_per_share, policy)) == breaker.ACTIVE
+    return max(breaker._state(), self._drawdown(value_per_share, rules._packed.policy)) == breaker.ACTIVE
 
 
 @internal

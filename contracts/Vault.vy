@@ -304,10 +304,10 @@ def deposit(assets: uint256, receiver: address) -> uint256:
     @param receiver Gets the shares.
     @return Share base units minted.
     """
-    appraisal: valuation.Appraisal = valuation._appraise(True)
+    appraisal: valuation.Appraisal = valuation._appraise()
     net: uint256 = fees._net(assets, valuation._enter(appraisal))
-    shares: uint256 = valuation._to_shares(net, appraisal.total_assets, False)
-    valuation._deposit(assets, shares, receiver)
+    shares: uint256 = valuation._to_shares(net, appraisal, False)
+    valuation._deposit(assets, shares, receiver, appraisal.held)
     return shares
 
 
@@ -317,7 +317,7 @@ def totalAssets() -> uint256:
     """
     @notice Value of everything held, in base asset units; from the last mark when prices are not live.
     """
-    return valuation._appraise(False).total_assets
+    return valuation._try_appraise().total_assets
 
 
 @external
@@ -326,7 +326,7 @@ def mark_is_live() -> bool:
     """
     @notice Whether conversions answer from live prices; otherwise from the last mark.
     """
-    return valuation._appraise(False).live
+    return valuation._try_appraise().live
 
 
 @external
@@ -335,7 +335,7 @@ def value() -> uint256:
     """
     @notice Value of everything held, USD at 18 decimals. Reverts when a price is not live.
     """
-    return valuation._appraise(True).worth
+    return valuation._appraise().worth
 
 
 @external
@@ -344,7 +344,7 @@ def value_per_share() -> uint256:
     """
     @notice USD at 18 decimals per 10**18 share units. Reverts when a price is not live.
     """
-    appraisal: valuation.Appraisal = valuation._appraise(True)
+    appraisal: valuation.Appraisal = valuation._appraise()
     return valuation._per_share(appraisal.worth, appraisal.base_price, valuation._supply())
 
 
@@ -363,7 +363,7 @@ def convertToShares(assets: uint256) -> uint256:
     """
     @notice Without fees, rounded down.
     """
-    return valuation._to_shares(assets, valuation._appraise(False).total_assets, False)
+    return valuation._to_shares(assets, valuation._try_appraise(), False)
 
 
 @external
@@ -372,7 +372,7 @@ def convertToAssets(shares: uint256) -> uint256:
     """
     @notice Without fees, rounded down.
     """
-    return valuation._to_assets(shares, valuation._appraise(False).total_assets, False)
+    return valuation._to_assets(shares, valuation._try_appraise(), False)
 
 
 @external
@@ -381,7 +381,7 @@ def previewDeposit(assets: uint256) -> uint256:
     """
     @notice Shares that `deposit` would mint, entry fee included.
     """
-    return valuation._to_shares(fees._net(assets, valuation._terms().entry_fee_bps), valuation._appraise(False).total_assets, False)
+    return valuation._to_shares(fees._net(assets, valuation._terms().entry_fee_bps), valuation._try_appraise(), False)
 
 
 @external
@@ -390,7 +390,7 @@ def previewMint(shares: uint256) -> uint256:
     """
     @notice Assets that `mint` would take, entry fee included.
     """
-    return fees._gross(valuation._to_assets(shares, valuation._appraise(False).total_assets, True), valuation._terms().entry_fee_bps)
+    return fees._gross(valuation._to_assets(shares, valuation._try_appraise(), True), valuation._terms().entry_fee_bps)
 
 
 @external
@@ -399,7 +399,7 @@ def previewWithdraw(assets: uint256) -> uint256:
     """
     @notice Shares that `withdraw` would burn, exit fee included.
     """
-    return valuation._to_shares(fees._gross(assets, valuation._terms().exit_fee_bps), valuation._appraise(False).total_assets, True)
+    return valuation._to_shares(fees._gross(assets, valuation._terms().exit_fee_bps), valuation._try_appraise(), True)
 
 
 @external
@@ -408,7 +408,7 @@ def previewRedeem(shares: uint256) -> uint256:
     """
     @notice Assets that `redeem` would pay, exit fee included.
     """
-    return fees._net(valuation._to_assets(shares, valuation._appraise(False).total_assets, False), valuation._terms().exit_fee_bps)
+    return fees._net(valuation._to_assets(shares, valuation._try_appraise(), False), valuation._terms().exit_fee_bps)
 
 
 @external
@@ -417,8 +417,8 @@ def maxDeposit(receiver: address) -> uint256:
     """
     @notice 0 unless deposits are open now; otherwise what `maxMint` shares are worth.
     """
-    appraisal: valuation.Appraisal = valuation._appraise(False)
-    return valuation._to_assets(self._max_entry(appraisal), appraisal.total_assets, False)
+    appraisal: valuation.Appraisal = valuation._try_appraise()
+    return valuation._to_assets(self._max_entry(appraisal), appraisal, False)
 
 
 @external
@@ -427,7 +427,7 @@ def maxMint(receiver: address) -> uint256:
     """
     @notice 0 unless deposits are open now; otherwise what numbers have room for, far beyond any supply.
     """
-    return self._max_entry(valuation._appraise(False))
+    return self._max_entry(valuation._try_appraise())
 
 
 @external
@@ -436,11 +436,11 @@ def maxWithdraw(owner: address) -> uint256:
     """
     @notice What the owner can withdraw now from the base asset held; 0 when HALTED or not live.
     """
-    appraisal: valuation.Appraisal = valuation._appraise(False)
+    appraisal: valuation.Appraisal = valuation._try_appraise()
     terms: IMandate.Terms = valuation._terms()
     if not appraisal.live or terms.state == HALTED:
         return 0
-    assets: uint256 = fees._net(valuation._to_assets(erc20.balanceOf[owner], appraisal.total_assets, False), terms.exit_fee_bps)
+    assets: uint256 = fees._net(valuation._to_assets(erc20.balanceOf[owner], appraisal, False), terms.exit_fee_bps)
     return min(assets, custody._holding(0, state._claimed_assets()))
 
 
@@ -450,15 +450,15 @@ def maxRedeem(owner: address) -> uint256:
     """
     @notice What the owner can redeem now from the base asset held; 0 when HALTED or not live.
     """
-    appraisal: valuation.Appraisal = valuation._appraise(False)
+    appraisal: valuation.Appraisal = valuation._try_appraise()
     terms: IMandate.Terms = valuation._terms()
     if not appraisal.live or terms.state == HALTED:
         return 0
     held: uint256 = custody._holding(0, state._claimed_assets())
     gross: uint256 = held * fees.ONE_BPS // (fees.ONE_BPS - terms.exit_fee_bps)
-    shares: uint256 = min(erc20.balanceOf[owner], valuation._to_shares(gross, appraisal.total_assets, False))
+    shares: uint256 = min(erc20.balanceOf[owner], valuation._to_shares(gross, appraisal, False))
     # What pays nothing is refused.
-    if fees._net(valuation._to_assets(shares, appraisal.total_assets, False), terms.exit_fee_bps) == 0:
+    if fees._net(valuation._to_assets(shares, appraisal, False), terms.exit_fee_bps) == 0:
         return 0
     return shares
 
@@ -481,4 +481,4 @@ def _max_entry(appraisal: valuation.Appraisal) -> uint256:
         return 0
     # Half of what custody can count leaves room for the highest fee.
     room: uint256 = (custody.MAX_BALANCE - custody._holding(0, state._claimed_assets())) // 2
-    return min(valuation.MAX_SHARES - erc20.totalSupply, valuation._to_shares(room, appraisal.total_assets, False))
+    return min(valuation.MAX_SHARES - erc20.totalSupply, valuation._to_shares(room, appraisal, False))

@@ -228,15 +228,16 @@ def deposit_in_kind(shares: uint256, receiver: address, max_amounts: DynArray[ui
     self._check_delegated()
     assert shares > 0 and erc20.totalSupply > 0, "vault: zero shares"
     assert not positions._owes(), "vault: owes"
-    gross: uint256 = fees._gross(shares, valuation._enter(valuation._appraise(True)))
+    gross: uint256 = fees._gross(shares, valuation._enter(valuation._appraise()))
     supply: uint256 = valuation._supply()
     claimed: uint256 = state._claimed_assets()
     valuation._mint(receiver, shares)
     amounts: DynArray[uint256, 16] = []
     for i: uint256 in range(custody._COUNT, bound=16):
-        amount: uint256 = fees._ceil_div(custody._holding(i, claimed) * gross, supply)
+        held: uint256 = custody._holding(i, claimed)
+        amount: uint256 = fees._ceil_div(held * gross, supply)
         if amount > 0:
-            custody._receive_exact(i, msg.sender, amount)
+            custody._receive_onto(held, i, msg.sender, amount)
         amounts.append(amount)
     for v: uint256 in range(positions._COUNT, bound=4):
         held: DynArray[uint256, 16] = positions._position(v).held
@@ -334,10 +335,10 @@ def mint(shares: uint256, receiver: address) -> uint256:
     @return Base units of the base asset taken.
     """
     self._check_delegated()
-    appraisal: valuation.Appraisal = valuation._appraise(True)
-    net: uint256 = valuation._to_assets(shares, appraisal.total_assets, True)
+    appraisal: valuation.Appraisal = valuation._appraise()
+    net: uint256 = valuation._to_assets(shares, appraisal, True)
     assets: uint256 = fees._gross(net, valuation._enter(appraisal))
-    valuation._deposit(assets, shares, receiver)
+    valuation._deposit(assets, shares, receiver, appraisal.held)
     return assets
 
 
@@ -351,8 +352,8 @@ def withdraw(assets: uint256, receiver: address, owner: address) -> uint256:
     @return Share base units burned.
     """
     self._check_delegated()
-    appraisal: valuation.Appraisal = valuation._appraise(True)
-    shares: uint256 = valuation._to_shares(fees._gross(assets, valuation._terms().exit_fee_bps), appraisal.total_assets, True)
+    appraisal: valuation.Appraisal = valuation._appraise()
+    shares: uint256 = valuation._to_shares(fees._gross(assets, valuation._terms().exit_fee_bps), appraisal, True)
     self._withdraw(assets, shares, receiver, owner, appraisal)
     return shares
 
@@ -365,8 +366,8 @@ def redeem(shares: uint256, receiver: address, owner: address) -> uint256:
     @return Base units of the base asset paid.
     """
     self._check_delegated()
-    appraisal: valuation.Appraisal = valuation._appraise(True)
-    assets: uint256 = fees._net(valuation._to_assets(shares, appraisal.total_assets, False), valuation._terms().exit_fee_bps)
+    appraisal: valuation.Appraisal = valuation._appraise()
+    assets: uint256 = fees._net(valuation._to_assets(shares, appraisal, False), valuation._terms().exit_fee_bps)
     self._withdraw(assets, shares, receiver, owner, appraisal)
     return assets
 

@@ -169,6 +169,21 @@ def _observe(value_per_share: uint256, window_hours: uint256):
 
 
 @internal
+def _observe_entry(value_per_share: uint256, window_hours: uint256, reduce_bps: uint256) -> bool:
+    """
+    @dev The same where somebody enters, unless a state or a drawdown stands that asks for one; the
+         first that a drawdown asks for is to reduce.
+    @return Whether none stands.
+    """
+    peak: uint256 = self._peak(window_hours)
+    if self._state() != ACTIVE or value_per_share * ONE_BPS <= peak * (ONE_BPS - reduce_bps):
+        return False
+    if window_hours > 0 or value_per_share > peak:
+        self._observe(value_per_share, window_hours)
+    return True
+
+
+@internal
 def _rebase(value_per_share: uint256):
     """
     @dev Restarts the peak at a value per share.

@@ -150,6 +150,16 @@ def _receive_exact(asset: uint256, sender: address, amount: uint256):
     @dev Takes tokens and checks that all of them arrived and count: a token with a transfer fee is
          refused.
     """
-    before: uint256 = self._holding(asset, 0)
-    assert extcall IERC20(_TOKENS[asset]).transferFrom(sender, self, amount, default_return_value=True), "custody: transfer failed"
-    assert self._holding(asset, 0) == before + amount, "custody: fee on transfer"
+    self._receive_onto(self._holding(asset, state._claimed_assets()), asset, sender, amount)
+
+
+@internal
+def _receive_onto(held: uint256, asset: uint256, sender: address, amount: uint256):
+    """
+    @dev The same, where it is known what was held.
+    """
+    # That a token is there, `_holding` tells.
+    assert extcall IERC20(_TOKENS[asset]).transferFrom(
+        sender, self, amount, default_return_value=True, skip_contract_check=True
+    ), "custody: transfer failed"
+    assert self._holding(asset, state._claimed_assets()) == held + amount, "custody: fee on transfer"

@@ -87,15 +87,14 @@ def venues() -> DynArray[address, 4]:
 @internal
 @view
 def _position(v: uint256) -> Position:
-    held: DynArray[uint256, 16] = []
-    owed: DynArray[uint256, 16] = []
-    held, owed = staticcall IVenue(_VENUES[v]).position(self)
+    position: Position = empty(Position)
+    position.held, position.owed = staticcall IVenue(_VENUES[v]).position(self)
     claimed: uint256 = (self._claimed_positions >> (v << 5)) & (2**32 - 1)
     if claimed != 0:
-        for i: uint256 in range(len(held), bound=16):
-            held[i] -= min(held[i], self._claimed(v, i, False))
-            owed[i] -= min(owed[i], self._claimed(v, i, True))
-    return Position(held=held, owed=owed)
+        for i: uint256 in range(len(position.held), bound=16):
+            position.held[i] -= min(position.held[i], self._claimed(v, i, False))
+            position.owed[i] -= min(position.owed[i], self._claimed(v, i, True))
+    return position
 
 
 @internal

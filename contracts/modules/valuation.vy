@@ -32,6 +32,10 @@ struct Appraisal:
     base_price: uint256
     # In base asset units.
     total_assets: uint256
+    # Base asset in the wallet.
+    held: uint256
+    # As `_supply` counts it.
+    supply: uint256
     # Whether every price is; otherwise only total_assets is set, from the last mark.
     live: bool
 
@@ -67,27 +71,44 @@ def __init__(base_decimals: uint256, oracle_: address, mandate_: address):
 
 @internal
 @view
-def _appraise(strict: bool) -> Appraisal:
+def _appraise() -> Appraisal:
     """
-    @dev Everything held at live prices. Otherwise reverts when strict, or answers from the mark.
+    @dev Everything held at live prices; reverts without.
     """
+    return self._appraise_at(staticcall IPriceOracle(oracle).prices())
+
+
+@internal
+@view
+def _try_appraise() -> Appraisal:
+    """
+    @dev Everything held at live prices, or what the mark says.
+    """
+    live: bool = False
     prices: DynArray[uint256, 16] = []
-    if strict:
-        prices = staticcall IPriceOracle(oracle).prices()
-    else:
-        live: bool = False
-        live, prices = staticcall IPriceOracle(oracle).try_prices()
-        if not live:
-            total: uint256 = state._mark() * self._supply() // (ONE * _VIRTUAL_SHARES)
-            total -= min(total, _VIRTUAL_ASSETS)
-            return Appraisal(worth=0, base_price=0, total_assets=total, live=False)
-    worth: uint256 = 0
+    live, prices = staticcall IPriceOracle(oracle).try_prices()
+    if live:
+        return self._appraise_at(prices)
+    supply: uint256 = self._supply()
+    total: uint256 = state._mark() * supply // (ONE * _VIRTUAL_SHARES)
+    total -= min(total, _VIRTUAL_ASSETS)
+    return Appraisal(worth=0, base_price=0, total_assets=total, held=0, supply=supply, live=False)
+
+
+@internal
+@view
+def _appraise_at(prices: DynArray[uint256, 16]) -> Appraisal:
     due: uint256 = 0
     claimed: uint256 = state._claimed_assets()
-    for i: uint256 in range(custody._COUNT, bound=16):
+    held: uint256 = custody._holding(0, claimed)
+    worth: uint256 = unsafe_div(unsafe_mul(held, prices[0]), ONE)
+    every: uint256 = prices[0]
+    for i: uint256 in range(1, custody._COUNT, bound=15):
         price: uint256 = prices[i]
-        assert price <= MAX_PRICE, "vault: price too high"
+        every |= price
         worth = unsafe_add(worth, unsafe_div(unsafe_mul(custody._holding(i, claimed), price), ONE))
+    # All bits of the greatest price are set, so that none of them is above it.
+    assert every <= MAX_PRICE, "vault: price too high"
     # As `_book` counts them, without keeping which asset is what.
     for v: uint256 in range(positions._COUNT, bound=4):
         position: positions.Position = positions._position(v)
@@ -96,7 +117,14 @@ def _appraise(strict: bool) -> Appraisal:
         for i: uint256 in range(len(position.owed), bound=16):
             due += fees._ceil_div(position.owed[i] * prices[i], ONE)
     worth -= min(worth, due)
-    return Appraisal(worth=worth, base_price=prices[0], total_assets=worth * ONE // prices[0], live=True)
+    return Appraisal(
+        worth=worth,
+        base_price=prices[0],
+        total_assets=worth * ONE // prices[0],
+        held=held,
+        supply=self._supply(),
+        live=True,
+    )
 
 
 @internal
@@ -135,7 +163,7 @@ def _book(prices: DynArray[uint256, 16]) -> (IMandate.Book, uint256[16]):
 @internal
 def _keep_mark(total_assets: uint256, supply: uint256):
     """
-    @dev Kept for when prices are not live; `_appraise` inverts it.
+    @dev Kept for when prices are not live; `_try_appraise` inverts it.
     @param supply As `_supply` counts it.
     """
     state._set_mark((total_assets + _VIRTUAL_ASSETS) * ONE * _VIRTUAL_SHARES // supply)
@@ -162,17 +190,17 @@ def _per_share(worth: uint256, base_price: uint256, supply: uint256) -> uint256:
 
 @internal
 @view
-def _to_shares(assets: uint256, total_assets: uint256, round_up: bool) -> uint256:
-    numerator: uint256 = assets * self._supply()
-    denominator: uint256 = total_assets + _VIRTUAL_ASSETS
+def _to_shares(assets: uint256, appraisal: Appraisal, round_up: bool) -> uint256:
+    numerator: uint256 = assets * appraisal.supply
+    denominator: uint256 = appraisal.total_assets + _VIRTUAL_ASSETS
     return fees._ceil_div(numerator, denominator) if round_up else numerator // denominator
 
 
 @internal
 @view
-def _to_assets(shares: uint256, total_assets: uint256, round_up: bool) -> uint256:
-    numerator: uint256 = shares * (total_assets + _VIRTUAL_ASSETS)
-    return fees._ceil_div(numerator, self._supply()) if round_up else numerator // self._supply()
+def _to_assets(shares: uint256, appraisal: Appraisal, round_up: bool) -> uint256:
+    numerator: uint256 = shares * (appraisal.total_assets + _VIRTUAL_ASSETS)
+    return fees._ceil_div(numerator, appraisal.supply) if round_up else numerator // appraisal.supply
 
 
 @internal
@@ -201,20 +229,18 @@ def _enter(appraisal: Appraisal) -> uint256:
          shares starts its peak anew.
     @return The entry fee in basis points.
     """
-    shares: uint256 = erc20.totalSupply
-    supply: uint256 = shares + _VIRTUAL_SHARES
-    self._keep_mark(appraisal.total_assets, supply)
-    return extcall IMandate(mandate).enter(
-        self._per_share(appraisal.worth, appraisal.base_price, supply), shares == 0, skip_contract_check=True
-    )
+    self._keep_mark(appraisal.total_assets, appraisal.supply)
+    per_share: uint256 = self._per_share(appraisal.worth, appraisal.base_price, appraisal.supply)
+    return extcall IMandate(mandate).enter(per_share, appraisal.supply == _VIRTUAL_SHARES)
 
 
 @internal
-def _deposit(assets: uint256, shares: uint256, receiver: address):
+def _deposit(assets: uint256, shares: uint256, receiver: address, held: uint256):
     """
     @dev Nothing may be had for nothing, as callers of ERC-4626 expect.
+    @param held Base asset in the wallet, as appraised.
     """
     assert shares > 0 or assets == 0, "vault: zero shares"
     self._mint(receiver, shares)
-    custody._receive_exact(0, msg.sender, assets)
+    custody._receive_onto(held, 0, msg.sender, assets)
     log IERC4626.Deposit(sender=msg.sender, owner=receiver, assets=assets, shares=shares)

@@ -160,7 +160,7 @@ class VaultMachine(RuleBasedStateMachine):
         assert assets * before.market[0] <= part_of_vault * (1 + before.spread) + 2 * before.market[0]
         self.shares[role] -= shares
         self._never_less(least)
-        self._see_peak()
+        self._see_peak(self.vault.value_per_share())
 
     @rule(
         kind=st.sampled_from(["claim", "transfer", "donate"]),
@@ -400,7 +400,8 @@ class VaultMachine(RuleBasedStateMachine):
         if first:
             self.peak = 0
         self._never_less(least)
-        self._see_peak()
+        # What the depositor entered at; his fee is no gain.
+        self._see_peak(before.per_share)
 
     def _after_settlement(self, before: Look, reason: str | None, story: str) -> None:
         note(f"{story}: {reason or 'settled'}")
@@ -431,11 +432,10 @@ class VaultMachine(RuleBasedStateMachine):
         self.turnovers.check_last()
         # In truth no more than that and what was turned over times the oracle's error.
         assert before.worth - after.worth <= before.real_loss_bound(loss, turnover) + before.worth / 10**12
-        self._see_peak()
+        self._see_peak(self.vault.value_per_share())
 
-    def _see_peak(self) -> None:
-        """A transaction that prices the vault moves the peak up to what it leaves."""
-        per_share = self.vault.value_per_share()
+    def _see_peak(self, per_share: int) -> None:
+        """A transaction that prices the vault moves the peak up to what it saw."""
         assert self.mandate.peak() >= per_share - (per_share >> PEAK_BITS)
 
     def _condition(self, per_share: int, peak: int, limits: Limits) -> int:

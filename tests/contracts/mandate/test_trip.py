@@ -107,10 +107,12 @@ def test_a_high_water_mark_on_total_assets_instead_of_per_share(invested: World)
 
 
 def test_the_peak_is_what_a_transaction_saw(invested: World) -> None:
-    fall(invested, 1.2)
+    """A deposit sees what its depositor enters at; the fee that he brings is no gain."""
     before = invested.mandate.peak()
+    fall(invested, 1.2)
+    entered_at = invested.vault.value_per_share()
     invested.deposit("bob", usdc(10))
-    assert before < invested.mandate.peak() == invested.vault.value_per_share()
+    assert before < invested.mandate.peak() == entered_at < invested.vault.value_per_share()
 
 
 def test_a_deposit_is_refused_while_a_drawdown_waits_to_be_proven(invested: World) -> None:
@@ -126,8 +128,9 @@ def test_a_vault_without_shares_starts_its_peak_anew(invested: World) -> None:
     for role in ("alice", "bob"):
         invested.leave_in_kind(role)
     fall(invested, 0.2)
+    entered_at = invested.vault.value_per_share()
     invested.deposit("bob", usdc(1_000_000))
-    assert invested.mandate.peak() == invested.vault.value_per_share()
+    assert invested.mandate.peak() == entered_at
     with reverts("breaker: no condition"):
         invested.mandate.trip(sender="attacker")
 
