@@ -29,11 +29,16 @@ class LimitsWatch:
         self._seen = b""
 
     def look(self) -> None:
-        """Tell of limits that are not those of the last look; see `NodeClient.call` for the errors."""
+        """Tell of limits that are not those of the last look; see `NodeClient.call` for the errors.
+
+        A node that lags behind the contract's creation knows of none: the next look may.
+        """
         found = self._node.call(self._mandate_contract, selector(MANDATE_HASH))
-        if found == self._seen:
+        if found in (self._seen, b""):
             return
         answer = self._node.call(self._mandate_contract, selector(LIMITS))
+        if not answer:
+            return
         limits = VaultAnswers(self._mandate_contract, {"limits()": answer}).limits()
         if self._seen:
             log.info("limits changed", mandate=self._mandate_contract)

@@ -20,7 +20,7 @@ BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")
 
 
-SLOW = ("backtest.md", "engine.md")
+SLOW = ("backtest.md", "engine.md", "operations.md")
 
 
 def _marked(path: Path) -> object:
