@@ -28,7 +28,7 @@ from offchain.sandbox.standup import Sandbox
 from offchain.settle.development import development_address
 from offchain.web.record import LoanFate
 from tests.offchain.backtest.conftest import START
-from tests.offchain.backtest.test_lending import crash, sail
+from tests.offchain.backtest.test_loans import crash, sail
 from tests.support.vaults import deploy_vault
 
 ONE = 10**18

@@ -126,6 +126,9 @@ def test_intent_is_settled_once_when_the_node_fails_before_the_decision(stage, p
     journal = running.keeper.journal
     running.keeper.recover()
     running.keeper.recover = lambda: None
+    # A node that lags shall know the vault with its deposits, not an empty one that there is nothing to decide about.
+    for _ in range(fault.lag):
+        stage.mine()
     with proxy.failing(fault):
         running.thread.start()
         running.pass_time(FAILS_FOR)
