@@ -69,7 +69,7 @@ BPS: constant(uint256) = 10**14
 
 
 event LimitsApproved:
-    mandate_hash: indexed(bytes32)
+    limits_hash: indexed(bytes32)
 
 
 # Seconds in which what deleveraging pays grows from nothing to the limit.
@@ -383,7 +383,7 @@ def set_limits(new: rules.Limits):
     """
     more: uint256 = rules._pack_more(new)
     packed: rules.Packed = rules._pack(new, rules._COUNT, more)
-    if rules._hash(packed) == self.approved_limits:
+    if rules._whole_hash(packed, more) == self.approved_limits:
         self.approved_limits = empty(bytes32)
     else:
         roles._check_manager()
@@ -399,15 +399,15 @@ def set_limits(new: rules.Limits):
 
 
 @external
-def approve_limits(mandate_hash: bytes32):
+def approve_limits(limits_hash: bytes32):
     """
     @notice Allows limits to be set although something loosens. Only the owner; replaces what it
             approved before, and zero withdraws it.
-    @param mandate_hash As `hash_limits` tells it.
+    @param limits_hash As `hash_limits` tells it.
     """
     ownable._check_owner()
-    self.approved_limits = mandate_hash
-    log LimitsApproved(mandate_hash=mandate_hash)
+    self.approved_limits = limits_hash
+    log LimitsApproved(limits_hash=limits_hash)
 
 
 @external

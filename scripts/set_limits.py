@@ -49,14 +49,14 @@ def cli(
     require_same_assets(standing, mandate)
     limits = mandate.vault_limits.as_struct()
     wanted = bytes(standing.mandate.hash_limits(limits))
-    if wanted == bytes(standing.mandate.mandate_hash()):
+    if wanted == bytes(standing.mandate.hash_limits(standing.mandate.limits())):
         progress = Progress("already in force")
     else:
         progress = set_or_schedule(Sender(provider, account, None), standing, limits, wanted)
-    mandate_hash = "0x" + wanted.hex()
+    limits_hash = "0x" + wanted.hex()
     answer(
-        {**progress.document(), "mandate_hash": mandate_hash},
-        [f"hash     {mandate_hash}", *progress.lines()],
+        {**progress.document(), "limits_hash": limits_hash},
+        [f"hash     {limits_hash}", *progress.lines()],
         as_json=as_json,
     )
 

@@ -183,8 +183,9 @@ def limits() -> Limits:
 @view
 def mandate_hash() -> bytes32:
     """
-    @notice Identifies the limits in force here; an order is void when it changes. Tokens and oracle
-            are fixed by the vault, which the order's domain names.
+    @notice Identifies the limits in force here to orders, which are void when it changes. Of the
+            venues' caps and the breaker's table it carries 32 bits: it approves no limits, see
+            `hash_limits`. Tokens and oracle are fixed by the vault, which the order's domain names.
     """
     return self._hash(self._load())
 
@@ -193,9 +194,11 @@ def mandate_hash() -> bytes32:
 @view
 def hash_limits(limits: Limits) -> bytes32:
     """
-    @notice The mandate hash that these limits would have. Reverts when they contradict each other.
+    @notice What the owner approves to have these limits set: a hash of all of them. Reverts when they
+            contradict each other.
     """
-    return self._hash(self._pack(limits, _COUNT, self._pack_more(limits)))
+    more: uint256 = self._pack_more(limits)
+    return self._whole_hash(self._pack(limits, _COUNT, more), more)
 
 
 @internal
@@ -225,6 +228,15 @@ def _load() -> Packed:
 @view
 def _hash(packed: Packed) -> bytes32:
     return keccak256(abi_encode(self, packed))
+
+
+@internal
+@view
+def _whole_hash(packed: Packed, more: uint256) -> bytes32:
+    """
+    @dev Of every bit: 32 bits of digest keep apart what the owner knows of, but not what somebody sought.
+    """
+    return keccak256(abi_encode(self, packed, more))
 
 
 @internal

@@ -52,12 +52,13 @@ _TARGETS: immutable(address[4])
 @deploy
 def __init__(venues_: DynArray[address, 4], tokens: DynArray[address, 16], forbidden: DynArray[address, 2]):
     """
-    @param venues_ All for these tokens in this order.
+    @param venues_ All for these tokens in this order; no two with the same receipt token.
     @param tokens The vault's assets.
     @param forbidden What, besides the vault and its tokens, no venue may have called.
     """
     table: address[4] = empty(address[4])
     targets: address[4] = empty(address[4])
+    receipts: DynArray[address, 64] = []
     for v: uint256 in range(len(venues_), bound=4):
         table[v] = venues_[v]
         targets[v] = staticcall IVenue(venues_[v]).target()
@@ -66,7 +67,12 @@ def __init__(venues_: DynArray[address, 4], tokens: DynArray[address, 16], forbi
         assert targets[v].is_contract, "positions: no target"
         assert targets[v] != self and targets[v] not in tokens and targets[v] not in forbidden, "positions: bad target"
         for i: uint256 in range(len(tokens), bound=16):
-            assert targets[v] != staticcall IVenue(venues_[v]).receipt(i), "positions: bad target"
+            receipt: address = staticcall IVenue(venues_[v]).receipt(i)
+            assert targets[v] != receipt, "positions: bad target"
+            # What is an asset or another venue's already would count twice.
+            assert receipt not in tokens and receipt not in receipts, "positions: held twice"
+            if receipt != empty(address):
+                receipts.append(receipt)
     _COUNT = len(venues_)
     _VENUES = table
     _TARGETS = targets

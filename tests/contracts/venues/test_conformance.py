@@ -80,3 +80,27 @@ def test_a_vault_is_not_built_with_a_venue_for_other_assets(lending: Lending, ve
     arguments = [tokens, 6, world.oracle.address, world.mandate.address, [venue.address]]
     with reverts("positions: other assets"):
         create(world.evm, "VaultExtension", "Name", *arguments)
+
+
+def test_a_vault_is_not_built_that_counts_a_receipt_token_twice(lending: Lending) -> None:
+    """Neither as a position at two venues, of which a leaver would be paid twice, nor as an asset and a position."""
+    from tests.contracts.vault.test_deployment import create
+
+    world = lending.world
+    first = world.vault.venues()[0]
+    tokens = list(world.vault.tokens())
+    venues = {(first, first): tokens, (receipt_as_asset(lending),): [*tokens, lending.token("WETH").address]}
+    for listed, assets in venues.items():
+        with reverts("positions: held twice"):
+            arguments = [assets, 6, world.oracle.address, world.mandate.address, list(listed)]
+            create(world.evm, "VaultExtension", "Name", *arguments)
+
+
+def receipt_as_asset(lending: Lending) -> str:
+    """A venue at Aave for the vault's assets and for the receipt token of its ether."""
+    from tests.contracts.vault.test_deployment import create
+
+    world = lending.world
+    tokens = [*world.vault.tokens(), lending.token("WETH").address]
+    supplied = lending.venue.suppliable()
+    return create(world.evm, "AaveV3", lending.pool.address, tokens, supplied, 0).address
