@@ -30,8 +30,10 @@ struct Appraisal:
     worth: uint256
     # USD at 18 decimals per 10**18 base asset units.
     base_price: uint256
-    # In base asset units.
+    # In base asset units, rounded down.
     total_assets: uint256
+    # 1 where that left something, which who enters pays for and who leaves does not get; otherwise 0.
+    inexact: uint256
     # Base asset in the wallet.
     held: uint256
     # As `_supply` counts it.
@@ -92,7 +94,7 @@ def _try_appraise() -> Appraisal:
     supply: uint256 = self._supply()
     total: uint256 = state._mark() * supply // (ONE * _VIRTUAL_SHARES)
     total -= min(total, _VIRTUAL_ASSETS)
-    return Appraisal(worth=0, base_price=0, total_assets=total, held=0, supply=supply, live=False)
+    return Appraisal(worth=0, base_price=0, total_assets=total, inexact=0, held=0, supply=supply, live=False)
 
 
 @internal
@@ -117,10 +119,12 @@ def _appraise_at(prices: DynArray[uint256, 16]) -> Appraisal:
         for i: uint256 in range(len(position.owed), bound=16):
             due += fees._ceil_div(position.owed[i] * prices[i], ONE)
     worth -= min(worth, due)
+    scaled: uint256 = worth * ONE
     return Appraisal(
         worth=worth,
         base_price=prices[0],
-        total_assets=worth * ONE // prices[0],
+        total_assets=scaled // prices[0],
+        inexact=convert(scaled % prices[0] > 0, uint256),
         held=held,
         supply=self._supply(),
         live=True,
@@ -192,15 +196,17 @@ def _per_share(worth: uint256, base_price: uint256, supply: uint256) -> uint256:
 @view
 def _to_shares(assets: uint256, appraisal: Appraisal, round_up: bool) -> uint256:
     numerator: uint256 = assets * appraisal.supply
-    denominator: uint256 = appraisal.total_assets + _VIRTUAL_ASSETS
-    return fees._ceil_div(numerator, denominator) if round_up else numerator // denominator
+    backing: uint256 = appraisal.total_assets + _VIRTUAL_ASSETS
+    return fees._ceil_div(numerator, backing) if round_up else numerator // (backing + appraisal.inexact)
 
 
 @internal
 @view
 def _to_assets(shares: uint256, appraisal: Appraisal, round_up: bool) -> uint256:
-    numerator: uint256 = shares * (appraisal.total_assets + _VIRTUAL_ASSETS)
-    return fees._ceil_div(numerator, appraisal.supply) if round_up else numerator // appraisal.supply
+    backing: uint256 = appraisal.total_assets + _VIRTUAL_ASSETS
+    if round_up:
+        return fees._ceil_div(shares * (backing + appraisal.inexact), appraisal.supply)
+    return shares * backing // appraisal.supply
 
 
 @internal

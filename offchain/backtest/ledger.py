@@ -135,11 +135,11 @@ class Ledger:
     def to_shares(self, assets: int, prices: Sequence[int], round_up: bool = False) -> int:
         """Share units for base units, without fees."""
         numerator = assets * (self.supply + self.virtual_shares)
-        return _divide(numerator, self._total_assets(prices) + self.virtual_assets, round_up)
+        return _divide(numerator, self._backing(prices, not round_up), round_up)
 
     def to_assets(self, shares: int, prices: Sequence[int], round_up: bool = False) -> int:
         """Base units for share units, without fees."""
-        numerator = shares * (self._total_assets(prices) + self.virtual_assets)
+        numerator = shares * self._backing(prices, round_up)
         return _divide(numerator, self.supply + self.virtual_shares, round_up)
 
     def levels(self, now: int) -> tuple[int, int]:
@@ -345,8 +345,9 @@ class Ledger:
         peak = self.peak.observed(per_share, now, self.limits.peak_window_hours)
         return self if peak is self.peak else replace(self, peak=peak)
 
-    def _total_assets(self, prices: Sequence[int]) -> int:
-        return self.worth(prices) * ONE // prices[0]
+    def _backing(self, prices: Sequence[int], round_up: bool) -> int:
+        """Base units behind all shares: rounded up for who enters, down for who leaves."""
+        return _divide(self.worth(prices) * ONE, prices[0], round_up) + self.virtual_assets
 
 
 def _leaked(level: int, elapsed: int, refill_bps: int) -> int:

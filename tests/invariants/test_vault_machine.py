@@ -135,13 +135,13 @@ class VaultMachine(RuleBasedStateMachine):
         shares = self.shares[role] if part == 100 else max(1, self.shares[role] * part // 100)
         event(f"in kind while {self.state}")
         holdings, supply = self.vault.holdings(), self.vault.totalSupply()
-        least = self._least_per_share()
+        per_share = self._per_share()
         amounts = self.world.leave_in_kind(role, shares, skip)
         note(f"{role} leaves with {shares} of {supply} shares: {amounts}")
         for amount, held in zip(amounts, holdings, strict=True):
             assert amount * supply <= held * shares
         self.shares[role] -= shares
-        self._never_less(least)
+        self._never_less(per_share)
 
     @precondition(lambda self: any(self.shares.values()))
     @rule(data=st.data(), part=percent, exactly_assets=st.booleans())
@@ -150,7 +150,7 @@ class VaultMachine(RuleBasedStateMachine):
         most = self.vault.maxWithdraw(role) if exactly_assets else self.vault.maxRedeem(role)
         if most * part // 100 == 0 or (not exactly_assets and self.vault.previewRedeem(most * part // 100) == 0):
             return
-        before, least, supply = self._look(), self._least_per_share(), self.vault.totalSupply()
+        before, per_share, supply = self._look(), self._per_share(), self.vault.totalSupply()
         call = self.vault.withdraw if exactly_assets else self.vault.redeem
         answer = call(most * part // 100, role, role, sender=role)
         assets, shares = (most * part // 100, answer) if exactly_assets else (answer, most * part // 100)
@@ -159,7 +159,7 @@ class VaultMachine(RuleBasedStateMachine):
         part_of_vault = Fraction(shares, supply + VIRTUAL_SHARES) * (before.worth + before.market[0])
         assert assets * before.market[0] <= part_of_vault * (1 + before.spread) + 2 * before.market[0]
         self.shares[role] -= shares
-        self._never_less(least)
+        self._never_less(per_share)
         self._see_peak(self.vault.value_per_share())
 
     @rule(
@@ -387,7 +387,7 @@ class VaultMachine(RuleBasedStateMachine):
     def _deposit(self, role: str, assets: int) -> None:
         before, first = self._look(), self.vault.totalSupply() == 0
         supply, total = self.vault.totalSupply(), self.vault.totalAssets()
-        least = self._least_per_share()
+        per_share = self._per_share()
         shares = self.world.deposit(role, assets)
         note(f"{role} deposits {assets} for {shares} shares")
         # Never more than was paid for, rounding and fee to the vault; and at market prices worth no
@@ -399,7 +399,7 @@ class VaultMachine(RuleBasedStateMachine):
         self.shares[role] += shares
         if first:
             self.peak = 0
-        self._never_less(least)
+        self._never_less(per_share)
         # What the depositor entered at; his fee is no gain.
         self._see_peak(before.per_share)
 
@@ -453,19 +453,13 @@ class VaultMachine(RuleBasedStateMachine):
     def _holders(self) -> st.SearchStrategy[str]:
         return st.sampled_from([role for role in DEPOSITORS if self.shares[role]])
 
-    def _least_per_share(self) -> int | None:
-        """What an entry or exit leaves of the value per share at standing prices.
+    def _per_share(self) -> int | None:
+        return self.vault.value_per_share() if self.vault.mark_is_live() else None
 
-        All but the base unit to which total assets are rounded down: dust in a vault that all have left.
-        """
-        if not self.vault.mark_is_live():
-            return None
-        unit = self.world.prices()[0] // (self.vault.totalSupply() + VIRTUAL_SHARES) + 1
-        return int(self.vault.value_per_share() - unit)
-
-    def _never_less(self, least: int | None) -> None:
-        if least is not None:
-            assert self.vault.value_per_share() >= least
+    def _never_less(self, before: int | None) -> None:
+        """Entries and exits never lower value per share at standing prices."""
+        if before is not None:
+            assert self.vault.value_per_share() >= before
 
     def _look(self) -> Look:
         return Look(self.world, self.market)

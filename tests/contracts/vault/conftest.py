@@ -10,7 +10,7 @@ from math import ceil, floor
 import pytest
 from hypothesis import strategies as st
 
-from tests.support.world import World, blue_chip, usdc, with_terms
+from tests.support.world import ONE, World, blue_chip, usdc, with_terms
 
 VIRTUAL_SHARES = 10**12
 VIRTUAL_ASSETS = 1
@@ -21,7 +21,8 @@ class Reference:
     """What entries and exits of a vault must come to, in exact fractions, each rounded to the vault's favour."""
 
     supply: int
-    total_assets: int
+    worth: Fraction
+    """In base asset units, exact; those who enter pay for the last one, those who leave get none of it."""
     entry_fee: Fraction
     exit_fee: Fraction
 
@@ -30,26 +31,32 @@ class Reference:
         limits = world.limits()
         return cls(
             world.vault.totalSupply(),
-            world.vault.totalAssets(),
+            Fraction(world.vault.value() * ONE, world.prices()[0]),
             Fraction(limits.entry_fee_bps, 10_000),
             Fraction(limits.exit_fee_bps, 10_000),
         )
 
     @property
-    def assets_per_share(self) -> Fraction:
-        return Fraction(self.total_assets + VIRTUAL_ASSETS, self.supply + VIRTUAL_SHARES)
+    def paid_per_share(self) -> Fraction:
+        """Base units that a share costs, without fees."""
+        return Fraction(ceil(self.worth) + VIRTUAL_ASSETS, self.supply + VIRTUAL_SHARES)
+
+    @property
+    def got_per_share(self) -> Fraction:
+        """Base units that a share brings, without fees."""
+        return Fraction(floor(self.worth) + VIRTUAL_ASSETS, self.supply + VIRTUAL_SHARES)
 
     def deposit(self, assets: int) -> int:
-        return floor(floor(assets * (1 - self.entry_fee)) / self.assets_per_share)
+        return floor(floor(assets * (1 - self.entry_fee)) / self.paid_per_share)
 
     def mint(self, shares: int) -> int:
-        return ceil(ceil(shares * self.assets_per_share) / (1 - self.entry_fee))
+        return ceil(ceil(shares * self.paid_per_share) / (1 - self.entry_fee))
 
     def withdraw(self, assets: int) -> int:
-        return ceil(ceil(assets / (1 - self.exit_fee)) / self.assets_per_share)
+        return ceil(ceil(assets / (1 - self.exit_fee)) / self.got_per_share)
 
     def redeem(self, shares: int) -> int:
-        return floor(floor(shares * self.assets_per_share) * (1 - self.exit_fee))
+        return floor(floor(shares * self.got_per_share) * (1 - self.exit_fee))
 
 
 FEES = [(50, 50), (0, 0), (500, 500), (7, 333)]

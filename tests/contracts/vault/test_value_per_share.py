@@ -67,6 +67,23 @@ def test_the_last_to_leave_in_kind_does_not_lower_it(invested: World) -> None:
     assert invested.deposit("bob", usdc(1000)) > 0
 
 
+@pytest.mark.parametrize("kind", ["deposit", "mint"])
+@pytest.mark.parametrize("cents", [101, 107, 150, 199])
+def test_an_entry_pays_for_a_part_of_a_unit_as_for_all_of_it(world: World, kind: str, cents: int) -> None:
+    """Dust that all have left, worth one base unit and a part: rounded down, it would be the next depositor's."""
+    vault, unit = world.vault, world.prices()[0]
+    world.give("WETH", vault, -(-unit * cents // (100 * world.prices()[1])))
+    before = vault.value_per_share()
+    assert vault.totalAssets() == 1
+    if kind == "deposit":
+        world.deposit("alice", 32)
+    else:
+        world.give(0, "alice", 100)
+        world.approve("alice")
+        vault.mint(31 * VIRTUAL_SHARES // 2, "alice", sender="alice")
+    assert vault.value_per_share() >= before
+
+
 def _move(world: World, kind: str, role: str, percent: int) -> None:
     vault, shares = world.vault, world.vault.balanceOf(role)
     amount = max(2, usdc(2_000_000) * percent**4 // 100**4)
