@@ -405,7 +405,7 @@ def run_leg(v: uint256, leg: IVenue.Leg, available: uint256):
     @param available Base units of token_in in the wallet.
     """
     self._check_delegated()
-    positions._run(v, leg, available)
+    positions._run_ordered(v, leg, available)
 
 
 @external

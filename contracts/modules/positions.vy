@@ -178,17 +178,27 @@ def _needed(
 
 
 @internal
-def _run(v: uint256, leg: IVenue.Leg, available: uint256):
+def _run_ordered(v: uint256, leg: IVenue.Leg, available: uint256):
+    """
+    @dev Executes a leg that was signed; what belongs to claims is not its to withdraw or to repay.
+    """
+    reserved: uint256 = 0
+    reserved_debt: uint256 = 0
+    if self._claimed_positions != 0:
+        asset: uint256 = convert(leg.token_in, uint256)
+        reserved = self._claimed(v, asset, False)
+        reserved_debt = self._claimed(v, asset, True)
+    self._run(v, leg, available, reserved, reserved_debt)
+
+
+@internal
+def _run(v: uint256, leg: IVenue.Leg, available: uint256, reserved: uint256, reserved_debt: uint256):
     """
     @dev Executes a leg, spending at most `available` of its token_in. No allowance is left.
     """
     data: Bytes[1024] = b""
     spend: uint256 = 0
-    asset: uint256 = convert(leg.token_in, uint256)
-    reserved: uint256 = 0
-    if self._claimed_positions != 0:
-        reserved = self._claimed(v, asset, False)
-    data, spend = staticcall IVenue(_VENUES[v]).prepare(self, leg, available, reserved)
+    data, spend = staticcall IVenue(_VENUES[v]).prepare(self, leg, available, reserved, reserved_debt)
     if len(data) == 0:
         return
     target: address = _TARGETS[v]
@@ -196,7 +206,7 @@ def _run(v: uint256, leg: IVenue.Leg, available: uint256):
         raw_call(target, data)
         return
     assert spend <= available, "positions: spends too much"
-    token: address = custody._TOKENS[asset]
+    token: address = custody._TOKENS[convert(leg.token_in, uint256)]
     self._approve(token, target, spend)
     raw_call(target, data)
     if staticcall IERC20(token).allowance(self, target) != 0:
@@ -222,7 +232,7 @@ def _repay(v: uint256, asset: uint256, amount: uint256):
     """
     @dev Repays with what the wallet holds.
     """
-    self._run(v, staticcall IVenue(_VENUES[v]).repayment(asset, amount), amount)
+    self._run(v, staticcall IVenue(_VENUES[v]).repayment(asset, amount), amount, 0, 0)
 
 
 @internal

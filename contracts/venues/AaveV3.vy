@@ -130,7 +130,9 @@ def tokens() -> DynArray[address, 16]:
 
 @external
 @view
-def prepare(vault: address, leg: IVenue.Leg, available: uint256, reserved: uint256) -> (Bytes[1024], uint256):
+def prepare(
+    vault: address, leg: IVenue.Leg, available: uint256, reserved: uint256, reserved_debt: uint256
+) -> (Bytes[1024], uint256):
     """
     @notice The pool call of a leg, whose fee says which: 0 supply, 1 withdraw, 2 borrow, 3 repay,
             4 e-mode (the category is the amount). Amounts clamp to what is there: in the wallet,
@@ -140,6 +142,7 @@ def prepare(vault: address, leg: IVenue.Leg, available: uint256, reserved: uint2
     @param leg What was signed.
     @param available Base units that the wallet may spend.
     @param reserved Supplied base units that may not be withdrawn.
+    @param reserved_debt Owed base units that are not the vault's to repay.
     @return Calldata, and the base units that the pool will take.
     """
     assert leg.token_in == leg.token_out, "aave: two tokens"
@@ -182,7 +185,8 @@ def prepare(vault: address, leg: IVenue.Leg, available: uint256, reserved: uint2
             return b"", 0
         return abi_encode(asset, amount, vault, method_id=method_id("withdraw(address,uint256,address)")), 0
     assert leg.fee == REPAY, "aave: unknown action"
-    amount = min(min(amount, available), staticcall IERC20(_DEBTS[i]).balanceOf(vault))
+    owed: uint256 = staticcall IERC20(_DEBTS[i]).balanceOf(vault)
+    amount = min(min(amount, available), owed - min(owed, reserved_debt))
     if amount == 0:
         return b"", 0
     return (

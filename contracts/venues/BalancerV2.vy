@@ -89,7 +89,9 @@ def pools() -> DynArray[bytes32, 16]:
 
 @external
 @view
-def prepare(vault: address, leg: IVenue.Leg, available: uint256, reserved: uint256) -> (Bytes[1024], uint256):
+def prepare(
+    vault: address, leg: IVenue.Leg, available: uint256, reserved: uint256, reserved_debt: uint256
+) -> (Bytes[1024], uint256):
     """
     @notice The swap of a leg, its amount clamped to the wallet. Reverts for an unknown pool or two
             equal tokens. The minimum is the vault's to check.
@@ -97,6 +99,7 @@ def prepare(vault: address, leg: IVenue.Leg, available: uint256, reserved: uint2
     @param leg What was signed.
     @param available Base units of token_in in the wallet.
     @param reserved Not used: nothing is held here.
+    @param reserved_debt Not used: nothing is owed here.
     @return Calldata, and the base units that Balancer will take.
     """
     pool: uint256 = convert(leg.fee, uint256)

@@ -38,7 +38,7 @@ def test_is_for_the_vaults_assets_and_calls_none_of_its_own(lending: Lending, ve
 
 def test_spends_no_more_than_there_is(lending: Lending, venue: Contract, number: int) -> None:
     for available in (0, 1, 10**17, 10**18, 10**20):
-        data, spend = venue.prepare(lending.world.vault, LEGS[number], available, 0)
+        data, spend = venue.prepare(lending.world.vault, LEGS[number], available, 0, 0)
         assert spend == min(available, 10**18)
         assert bool(data) is (available > 0)
 

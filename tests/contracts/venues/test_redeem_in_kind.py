@@ -122,6 +122,22 @@ def test_what_is_claimed_cannot_be_withdrawn_by_a_settlement(leveraged: Lending)
     assert held > claimed
 
 
+def test_what_is_owed_by_a_claim_is_not_repaid_by_a_settlement(leveraged: Lending) -> None:
+    """An order to repay everything repays what those who stay owe; it loses nothing to the claimant."""
+    world = leveraged.world
+    world.leave_in_kind("bob", skip=SKIP_AAVE)
+    owed = leveraged.position()[1][0]
+    claimed = world.vault.position_claims("bob", 16) * leveraged.venue.indices(0)[1] // 10**27
+    before = world.vault.value()
+    settled = world.settle([leveraged.leg(LendingAction.REPAY, "USDC", 2**127)])
+    assert settled["amounts_in"][0] == pytest.approx(owed - claimed, abs=3)
+    assert claimed <= leveraged.position()[1][0] <= claimed + 3
+    assert before - world.vault.value() < 10**13
+    leveraged.bring("bob", "USDC", usdc(200_000))
+    world.vault.claim_position(0, "bob", sender="bob")
+    assert leveraged.position()[1][0] <= 3
+
+
 def test_a_claim_without_the_debt_stays(leveraged: Lending) -> None:
     world = leveraged.world
     world.leave_in_kind("bob", skip=SKIP_AAVE)
