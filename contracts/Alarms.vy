@@ -139,8 +139,11 @@ def condition(vault: address, table: uint256, settled_at: uint256) -> IAlarms.Co
         reason = breaker.HEALTH_FACTOR
     elif rules._field(table, rules.FROZEN_TRIPS) > 0 and self._is_impaired(vault):
         reason = breaker.FROZEN_RESERVE
-    state: uint256 = breaker.ACTIVE if reason == breaker.NO_REASON else breaker.REDUCE_ONLY
-    return IAlarms.Condition(state=state, reason=reason, live=reading.live)
+    if reason == breaker.NO_REASON:
+        return IAlarms.Condition(state=breaker.ACTIVE, reason=reason, live=reading.live)
+    # What asks the keeper or a protocol holds whether or not our feeds live.
+    live: bool = reading.live and self._has_value(vault)
+    return IAlarms.Condition(state=breaker.REDUCE_ONLY, reason=reason, live=live)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -264,6 +267,15 @@ def _read_oracle(vault: address, table: uint256) -> Reading:
     live, prices = staticcall IPriceOracle(oracle).try_prices()
     reading.base_price = prices[0]
     return reading
+
+
+@internal
+@view
+def _has_value(vault: address) -> bool:
+    """
+    @dev Whether the value per share can be read.
+    """
+    return raw_call(vault, method_id("value_per_share()"), is_static_call=True, revert_on_failure=False)
 
 
 @internal

@@ -297,7 +297,8 @@ def trip() -> uint256:
     """
     @notice Applies the breaker's table. Anyone; reverts when no condition asks for a higher state. What
             a block's manipulation can make true must have been recorded the mandate's time ago, by
-            `poke` of the alarms, and be true now. Conditions of value per share need live prices.
+            `poke` of the alarms, and be true now. Conditions of value per share need live prices; what
+            asks the keeper or a protocol needs none.
     @return The new state.
     """
     policy: uint256 = rules._packed.policy

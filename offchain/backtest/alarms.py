@@ -63,18 +63,30 @@ class Peak:
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What the alarms see of the oracle: whether all is live, and the base asset's price, 0 when it is not known."""
+    """What the alarms see of the oracle.
+
+    Attributes
+    ----------
+    live
+        Whether every price is, as far as a condition asks for it.
+    base_price
+        Of the base asset; 0 when it is not known.
+    priced
+        Whether the value per share can be read.
+    """
 
     live: bool
     base_price: int
+    priced: bool
 
     @classmethod
     def of(cls, reading: Reading, limits: VaultLimits) -> Sight:
         """Without a condition that asks for it everything counts as live."""
         watched = limits.oracle_dead_minutes or limits.sources_apart_minutes
         if not (watched or limits.depeg_bps or limits.volatility_trip_bps):
-            return cls(True, 0)
-        return cls(reading.live, reading.prices[0] if reading.statuses[0] is FeedStatus.LIVE else 0)
+            return cls(True, 0, reading.live)
+        base_price = reading.prices[0] if reading.statuses[0] is FeedStatus.LIVE else 0
+        return cls(reading.live, base_price, reading.live)
 
 
 @dataclass(frozen=True, slots=True)

@@ -306,16 +306,18 @@ class Ledger:
         Parameters
         ----------
         sight
-            What the alarms see; the drawdown is only looked at while it is live.
+            What the alarms see; the drawdown is only looked at while the value per share can be read.
 
         Raises
         ------
         Refused
-            No condition asks for a higher state.
+            No condition asks for a higher state, or only the value per share could, which cannot be read.
         """
         health = self.portfolio.health
         state, reason = self.alarms.condition(sight, self.limits, self.base_decimals, self.settled_at, health, now)
-        if sight.live:
+        if sight.live and not sight.priced and state is BreakerState.ACTIVE:
+            raise Refused("oracle: stale")
+        if sight.priced:
             drawdown = self.condition(self.value_per_share(prices), now)
             if drawdown > state:
                 state, reason = drawdown, DRAWDOWN

@@ -258,8 +258,6 @@ class Simulator:
         self._show_life(row)
         if any(getattr(limits, name) for name in RECORDED_LIMITS):
             self._record(self.ledger.poked(sight, self._prices, now), row)
-        if not self._was_live and sight.live:
-            return  # nothing watches the oracle, and the value per share cannot be read
         try:
             self.ledger = self.ledger.trip(sight, self._prices, now)
         except Refused:

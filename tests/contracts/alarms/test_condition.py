@@ -6,17 +6,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 
+import pytest
 from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.contracts.alarms.conftest import REDUCE_ONLY, Watched
+from tests.contracts.alarms.conftest import HALTED, REDUCE_ONLY, Watched
 from tests.contracts.mandate.conftest import deploy_judge, loose_limits
 from tests.support.evm import Contract, Evm, reverts
 from tests.support.world import DAY, ONE, book, product_abi, report, scheduled, sign
 
-VOLATILITY, HEALTH_FACTOR, NO_HEARTBEAT, FROZEN_RESERVE = 3, 4, 8, 9
+DRAWDOWN, VOLATILITY, HEALTH_FACTOR, NO_HEARTBEAT, FROZEN_RESERVE = 1, 3, 4, 8, 9
 YEAR = 365 * DAY
 HOUR = 3600
 
@@ -170,6 +171,31 @@ def test_a_frozen_reserve_reduces(watch: Callable[..., Watched]) -> None:
         watched.trip()
     watched.vault.set_impaired(True, sender="market")
     assert watched.trip() == (REDUCE_ONLY, FROZEN_RESERVE)
+
+
+@pytest.mark.parametrize("reason", [HEALTH_FACTOR, FROZEN_RESERVE, NO_HEARTBEAT])
+def test_what_asks_no_feed_trips_while_they_are_dead(watch: Callable[..., Watched], reason: int) -> None:
+    limits = {
+        HEALTH_FACTOR: {"deleverage_trigger_bps": 12_000, "deleverage_target_bps": 15_000},
+        FROZEN_RESERVE: {"frozen_trips": 1},
+        NO_HEARTBEAT: {"heartbeat_minutes": 60},
+    }[reason]
+    watched = watch(**limits)
+    watched.vault.break_value(sender="market")
+    with reverts("oracle: stale"):
+        watched.trip()
+    watched.vault.set_health(ONE, sender="market")
+    watched.vault.set_impaired(True, sender="market")
+    watched.evm.timestamp += 3600
+    assert watched.trip() == (REDUCE_ONLY, reason)
+
+
+def test_the_drawdown_is_still_looked_at_beside_them(watch: Callable[..., Watched]) -> None:
+    watched = watch(frozen_trips=1, drawdown_reduce_bps=1000, drawdown_halt_bps=2000)
+    watched.vault.leave(watched.mandate, sender="market")
+    watched.vault.set_impaired(True, sender="market")
+    watched.vault.set_value_per_share(ONE // 2, sender="market")
+    assert watched.trip() == (HALTED, DRAWDOWN)
 
 
 # ---------------------------------------------------------------- the rolling peak

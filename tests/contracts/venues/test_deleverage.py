@@ -15,6 +15,8 @@ from tests.support.lending import DISCOUNT, TARGET, TRIGGER, Lending
 from tests.support.world import usdc
 
 USDC, WETH, WBTC = 0, 1, 2
+HEALTH_FACTOR = 4
+"""Reason of the breaker."""
 PLENTY = usdc(400_000)
 
 
@@ -141,6 +143,15 @@ def test_works_when_halted_below_the_target(lending: Lending) -> None:
         rescue(lending)
     world.mandate.guardian_trip(2, sender="guardian")
     assert rescue(lending)[0] > 0
+
+
+def test_a_low_health_factor_trips_though_every_feed_is_dead(strained: Lending) -> None:
+    world = strained.world
+    world.evm.mine(30 * 86_400)
+    with reverts("oracle: stale"):
+        world.vault.value_per_share()
+    assert world.mandate.trip(sender="attacker") == 1
+    assert world.mandate.breaker_reason() == HEALTH_FACTOR
 
 
 def test_needs_live_prices(strained: Lending) -> None:

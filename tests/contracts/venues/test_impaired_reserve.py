@@ -44,6 +44,18 @@ def test_anyone_trips_the_breaker_for_a_reserve_it_uses(exposed: Lending, troubl
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)
+def test_that_trips_though_every_feed_is_dead(exposed: Lending, trouble: str) -> None:
+    """It is asked of the protocol: neither our prices nor anybody's are needed."""
+    world = exposed.world
+    world.evm.mine(30 * 86_400)
+    with reverts("oracle: stale"):
+        world.mandate.trip(sender="attacker")
+    TROUBLES[trouble](exposed, "WETH", True)
+    assert world.mandate.trip(sender="attacker") == REDUCE_ONLY
+    assert world.mandate.breaker_reason() == FROZEN_RESERVE
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
 def test_a_reserve_it_does_not_use_trips_nothing(bounded: Lending, trouble: str) -> None:
     TROUBLES[trouble](bounded, "WETH", True)
     with reverts("breaker: no condition"):

@@ -130,6 +130,18 @@ def test_silence_reduces(twins: Twins) -> None:
     assert (twins.ledger.breaker, twins.ledger.breaker_reason) == (BreakerState.REDUCE_ONLY, NO_HEARTBEAT)
 
 
+def test_silence_reduces_though_every_feed_is_dead() -> None:
+    """Where no condition watches the oracle: only the drawdown would need a price."""
+    pair = Twins.of(World.deploy(with_terms(blue_chip(), heartbeat_minutes=3 * 24 * 60)))
+    beat = pair.world.alarms.last_heartbeat(pair.world.mandate)
+    pair.ledger = replace(pair.ledger, alarms=replace(pair.ledger.alarms, beat=beat))
+    later(pair, 2 * DAY, live=False)
+    assert trip(pair) == "oracle: stale"
+    later(pair, DAY, live=False)
+    assert trip(pair) is None
+    assert pair.ledger.breaker_reason == NO_HEARTBEAT
+
+
 def test_volatility_reduces(twins: Twins) -> None:
     twins.world.invest()
     twins.adopt()

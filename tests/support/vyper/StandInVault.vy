@@ -9,10 +9,12 @@
 
 
 interface Mandate:
+    def leave(value_per_share_after: uint256): nonpayable
     def bind(count: uint256): nonpayable
 
 
-value_per_share: public(uint256)
+_value_per_share: uint256
+_hides_value: bool
 _health: uint256
 _hides_health: bool
 decimals: public(uint8)
@@ -24,7 +26,7 @@ _price: uint256
 
 @deploy
 def __init__():
-    self.value_per_share = 10**18
+    self._value_per_share = 10**18
     self._health = max_value(uint256)
     self.decimals = 6
     self._price = 10**30
@@ -36,8 +38,25 @@ def bind(mandate: address):
 
 
 @external
+def leave(mandate: address):
+    extcall Mandate(mandate).leave(self._value_per_share)
+
+
+@external
 def set_value_per_share(per_share: uint256):
-    self.value_per_share = per_share
+    self._value_per_share = per_share
+
+
+@external
+@view
+def value_per_share() -> uint256:
+    assert not self._hides_value, "oracle: stale"
+    return self._value_per_share
+
+
+@external
+def break_value():
+    self._hides_value = True
 
 
 @external
