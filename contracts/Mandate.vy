@@ -151,15 +151,19 @@ def judge(
     @param change What the legs changed.
     @param venues Number of the vault's venues.
     """
-    self._check_vault()
+    seat: uint256 = self._check_vault()
     assert not self._has_entered, "limits: deposit in this transaction"
     assert roles.is_signer[signer], "orders: unauthorised signer"
     packed: rules.Packed = rules._load()
     assert mandate_hash == rules._hash(packed), "orders: wrong mandate"
     policy: uint256 = packed.policy
-    cool_down: uint256 = rules._field(policy, rules.COOL_DOWN)
-    assert cool_down == 0 or block.timestamp >= loss_budget._settled_at() + cool_down, "limits: cooling down"
-    reduce_only: bool = self._settle_state(change.per_share_before, policy) == breaker.REDUCE_ONLY
+    tally: uint256 = standing._tally
+    cool_down: uint256 = (policy >> rules.COOL_DOWN) & rules.FIELD
+    if cool_down > 0:
+        assert block.timestamp >= standing._time(tally, standing.SETTLED_AT) + cool_down, "limits: cooling down"
+    window: uint256 = (policy >> rules.PEAK_WINDOW) & rules.FIELD
+    state: uint256 = self._settle_state(change.per_share_before, policy, seat, breaker._peak(tally, window))
+    reduce_only: bool = state == breaker.REDUCE_ONLY
     # Every asset but the base asset, which is bit 0.
     assert not reduce_only or change.risen >> 1 == 0, "limits: risk increased"
 
@@ -167,30 +171,33 @@ def judge(
     net_after: uint256 = after.net
     assert net_before > 0, "mandate: empty vault"
     assert net_after > 0, "mandate: insolvent"
+    has_positions: bool = venues > 0 or policy & rules.LENDING != 0
     # Nearly always all that there is to ask.
-    is_plain: bool = not reduce_only and venues == 0 and policy & rules.LENDING == 0 and after.gross < bounds.BOUNDED
-    if not is_plain or not bounds._is_inside(after.held, net_after, packed):
-        bounds._check_bounds(before, after, packed, venues, reduce_only)
+    is_plain: bool = not reduce_only and not has_positions and after.gross < bounds.BOUNDED
+    if not is_plain or not (
+        bounds._is_inside(after.held, net_after, packed.weights)
+        and (
+            rules._COUNT <= rules.WORD
+            or bounds._is_inside(bounds._rest(after.held), net_after, packed.more_weights)
+        )
+    ):
+        found: uint256 = bounds._check_weights(before.held, net_before, after.held, net_after, packed, reduce_only)
+        if has_positions:
+            found |= bounds._check_positions(before, after, policy, venues, reduce_only)
+        assert found & (bounds.OUTSIDE | bounds.CLOSER) != bounds.OUTSIDE, "limits: weight"
 
     loss: uint256 = 0
     if net_after < net_before:
-        loss = fees._ceil_div((net_before - net_after) * ONE, net_before)
-    assert loss <= rules._cap(policy, rules.LOSS_EACH) * BPS, "limits: loss of a settlement"
+        loss = fees._ceil_div(unsafe_sub(net_before, net_after) * ONE, net_before)
+        assert loss <= unsafe_mul(rules._cap(policy, rules.LOSS_EACH), BPS), "limits: loss of a settlement"
     # The larger of what was bought and what was sold, net by asset: what a lagging oracle can hide
     # in a settlement is the net change of each exposure times that oracle's error.
     turnover: uint256 = fees._ceil_div(max(change.bought, change.sold) * ONE, net_before)
-    levels: loss_budget.Levels = loss_budget._charge(
-        loss,
-        rules._field(policy, rules.LOSS_CAPACITY),
-        rules._field(policy, rules.LOSS_REFILL),
-        turnover,
-        rules._field(policy, rules.TURNOVER_CAPACITY),
-        rules._field(policy, rules.TURNOVER_REFILL),
-    )
-    breaker._observe(change.per_share_after, rules._field(policy, rules.PEAK_WINDOW))
-    return IMandate.Outcome(
-        loss=loss, turnover=turnover, loss_level=levels.loss, turnover_level=levels.turnover
-    )
+    loss_level: uint256 = 0
+    turnover_level: uint256 = 0
+    tally, loss_level, turnover_level = loss_budget._charge(tally, policy, loss, turnover)
+    standing._tally = breaker._observe(tally, change.per_share_after, window)
+    return IMandate.Outcome(loss=loss, turnover=turnover, loss_level=loss_level, turnover_level=turnover_level)
 
 
 @external
@@ -202,13 +209,13 @@ def enter(value_per_share: uint256, first: bool) -> uint256:
     @param first Whether the vault has no shares: its peak then starts anew.
     @return The entry fee in basis points.
     """
-    self._check_vault()
+    state: uint256 = breaker._state_of(self._check_vault())
     self._has_entered = True
     policy: uint256 = rules._packed.policy
     if first:
         breaker._rebase(value_per_share)
         extcall IAlarms(alarms).reset()
-    assert breaker._observe_entry(
+    assert state == breaker.ACTIVE and breaker._observe_entry(
         value_per_share, rules._field(policy, rules.PEAK_WINDOW), rules._field(policy, rules.DRAWDOWN_REDUCE)
     ), "breaker: not active"
     return rules._field(policy, rules.ENTRY_FEE)
@@ -219,9 +226,8 @@ def leave(value_per_share_after: uint256):
     """
     @notice Only the vault, on a priced redemption; reverts when HALTED.
     """
-    self._check_vault()
-    assert breaker._state() != breaker.HALTED, "breaker: halted"
-    breaker._observe(value_per_share_after, self._peak_window())
+    assert breaker._state_of(self._check_vault()) != breaker.HALTED, "breaker: halted"
+    standing._tally = breaker._observe(standing._tally, value_per_share_after, self._peak_window())
 
 
 @external
@@ -251,9 +257,12 @@ def terms() -> IMandate.Terms:
 @view
 def is_open(value_per_share: uint256) -> bool:
     """
-    @notice Whether deposits are taken at this value per share.
+    @notice Whether deposits are taken at this value per share: no state is latched, and no drawdown
+            waits for somebody to trip.
     """
-    return self._is_open(value_per_share)
+    policy: uint256 = rules._packed.policy
+    peak: uint256 = breaker._peak(standing._tally, rules._field(policy, rules.PEAK_WINDOW))
+    return max(breaker._state(), self._drawdown(value_per_share, policy, peak)) == breaker.ACTIVE
 
 
 @external
@@ -307,7 +316,7 @@ def trip() -> uint256:
     per_share: uint256 = 0
     if found.live:
         per_share = staticcall IVault(vault).value_per_share()
-        drawdown: uint256 = self._drawdown(per_share, policy)
+        drawdown: uint256 = self._drawdown(per_share, policy, breaker._peak(standing._tally, self._peak_window()))
         if drawdown > found.state:
             found.state = drawdown
             found.reason = breaker.DRAWDOWN
@@ -341,7 +350,7 @@ def peak() -> uint256:
     @notice Highest value per share that a transaction of the vault has seen since the last rebase, in
             the window that the limits set.
     """
-    return breaker._peak(self._peak_window())
+    return breaker._peak(standing._tally, self._peak_window())
 
 
 @external
@@ -390,9 +399,7 @@ def set_limits(new: rules.Limits):
         roles._check_manager()
         assert rules._tightens(packed, more), "limits: looser and not approved"
     policy: uint256 = rules._packed.policy
-    loss_budget._settle_leak(
-        rules._field(policy, rules.LOSS_REFILL), rules._field(policy, rules.TURNOVER_REFILL)
-    )
+    loss_budget._settle_leak(policy)
     window: uint256 = rules._field(policy, rules.PEAK_WINDOW)
     if window > 0 and new.peak_window_hours == 0:
         breaker._join_epochs(window)
@@ -427,7 +434,7 @@ def loss_level() -> uint256:
     """
     @notice Fraction at 1e18 that stands in the loss bucket now.
     """
-    return self._levels().loss
+    return loss_budget._levels(rules._packed.policy).loss
 
 
 @external
@@ -436,7 +443,7 @@ def turnover_level() -> uint256:
     """
     @notice Fraction at 1e18 that stands in the turnover bucket now.
     """
-    return self._levels().turnover
+    return loss_budget._levels(rules._packed.policy).turnover
 
 
 # ---------------------------------------------------------------------------------------------
@@ -446,18 +453,23 @@ def turnover_level() -> uint256:
 
 @internal
 @view
-def _check_vault():
-    assert msg.sender == standing._vault(), "mandate: not the vault"
+def _check_vault() -> uint256:
+    """
+    @return The seat.
+    """
+    seat: uint256 = standing._seat
+    assert convert(msg.sender, uint256) == seat & standing.VAULT, "mandate: not the vault"
+    return seat
 
 
 @internal
-def _settle_state(per_share: uint256, policy: uint256) -> uint256:
+def _settle_state(per_share: uint256, policy: uint256, seat: uint256, peak: uint256) -> uint256:
     """
     @dev A settlement that finds the drawdown latches it first and is judged in the new state.
          Reverts when halted.
     """
-    condition: uint256 = self._drawdown(per_share, policy)
-    state: uint256 = breaker._state()
+    condition: uint256 = self._drawdown(per_share, policy, peak)
+    state: uint256 = breaker._state_of(seat)
     assert max(state, condition) != breaker.HALTED, "breaker: halted"
     if condition > state:
         breaker._raise_to(condition, breaker.DRAWDOWN, per_share, rules._field(policy, rules.PEAK_WINDOW))
@@ -473,28 +485,10 @@ def _peak_window() -> uint256:
 
 @internal
 @view
-def _is_open(value_per_share: uint256) -> bool:
-    """
-    @dev No state latched, no drawdown waiting for somebody to trip.
-    """
-    return max(breaker._state(), self._drawdown(value_per_share, rules._packed.policy)) == breaker.ACTIVE
-
-
-@internal
-@view
-def _drawdown(per_share: uint256, policy: uint256) -> uint256:
+def _drawdown(per_share: uint256, policy: uint256, peak: uint256) -> uint256:
     return breaker._condition(
         per_share,
-        rules._field(policy, rules.PEAK_WINDOW),
-        rules._field(policy, rules.DRAWDOWN_REDUCE),
-        rules._field(policy, rules.DRAWDOWN_HALT),
-    )
-
-
-@internal
-@view
-def _levels() -> loss_budget.Levels:
-    policy: uint256 = rules._packed.policy
-    return loss_budget._levels(
-        rules._field(policy, rules.LOSS_REFILL), rules._field(policy, rules.TURNOVER_REFILL)
+        peak,
+        (policy >> rules.DRAWDOWN_REDUCE) & rules.FIELD,
+        (policy >> rules.DRAWDOWN_HALT) & rules.FIELD,
     )

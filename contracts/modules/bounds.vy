@@ -16,8 +16,8 @@ from . import limits as rules
 uses: rules
 
 
-# Values below it times basis points do not overflow.
-BOUNDED: constant(uint256) = 2**240
+# Values below it times a field of 16 bits leave the sign's bit free.
+BOUNDED: constant(uint256) = 2**239
 # How a bound was kept, as `_compare` finds it.
 OUTSIDE: constant(uint256) = 1
 CLOSER: constant(uint256) = 2
@@ -25,48 +25,64 @@ FURTHER: constant(uint256) = 4
 
 
 @internal
-@view
-def _is_inside(held: uint256[16], net: uint256, packed: rules.Packed) -> bool:
+@pure
+def _is_inside(held: uint256[16], net: uint256, bounds: uint256) -> bool:
     """
-    @dev Whether every weight is inside its bounds.
+    @dev Whether the first eight weights are inside their bounds: no difference is negative, that is,
+         has its highest bit set. Written out, as a loop takes twice the gas; an asset that is not
+         there is nothing between nothing and nothing.
     @param held Values by asset, below BOUNDED as their sum is.
     @param net Net value, not above that sum.
+    @param bounds A word of weights.
     """
-    bounds: uint256 = packed.weights
-    for i: uint256 in range(rules._COUNT, bound=16):
-        if i == rules.WORD:
-            bounds = packed.more_weights
-        value: uint256 = unsafe_mul(held[i], rules.ONE_BPS)
-        if value < unsafe_mul(bounds & rules.FIELD, net) or value > unsafe_mul((bounds >> 16) & rules.FIELD, net):
-            return False
-        bounds = bounds >> 32
-    return True
+    return 0 == (
+        unsafe_sub(unsafe_mul(held[0], rules.ONE_BPS), unsafe_mul(bounds & rules.FIELD, net))
+        | unsafe_sub(unsafe_mul((bounds >> 16) & rules.FIELD, net), unsafe_mul(held[0], rules.ONE_BPS))
+        | unsafe_sub(unsafe_mul(held[1], rules.ONE_BPS), unsafe_mul((bounds >> 32) & rules.FIELD, net))
+        | unsafe_sub(unsafe_mul((bounds >> 48) & rules.FIELD, net), unsafe_mul(held[1], rules.ONE_BPS))
+        | unsafe_sub(unsafe_mul(held[2], rules.ONE_BPS), unsafe_mul((bounds >> 64) & rules.FIELD, net))
+        | unsafe_sub(unsafe_mul((bounds >> 80) & rules.FIELD, net), unsafe_mul(held[2], rules.ONE_BPS))
+        | unsafe_sub(unsafe_mul(held[3], rules.ONE_BPS), unsafe_mul((bounds >> 96) & rules.FIELD, net))
+        | unsafe_sub(unsafe_mul((bounds >> 112) & rules.FIELD, net), unsafe_mul(held[3], rules.ONE_BPS))
+        | unsafe_sub(unsafe_mul(held[4], rules.ONE_BPS), unsafe_mul((bounds >> 128) & rules.FIELD, net))
+        | unsafe_sub(unsafe_mul((bounds >> 144) & rules.FIELD, net), unsafe_mul(held[4], rules.ONE_BPS))
+        | unsafe_sub(unsafe_mul(held[5], rules.ONE_BPS), unsafe_mul((bounds >> 160) & rules.FIELD, net))
+        | unsafe_sub(unsafe_mul((bounds >> 176) & rules.FIELD, net), unsafe_mul(held[5], rules.ONE_BPS))
+        | unsafe_sub(unsafe_mul(held[6], rules.ONE_BPS), unsafe_mul((bounds >> 192) & rules.FIELD, net))
+        | unsafe_sub(unsafe_mul((bounds >> 208) & rules.FIELD, net), unsafe_mul(held[6], rules.ONE_BPS))
+        | unsafe_sub(unsafe_mul(held[7], rules.ONE_BPS), unsafe_mul((bounds >> 224) & rules.FIELD, net))
+        | unsafe_sub(unsafe_mul(bounds >> 240, net), unsafe_mul(held[7], rules.ONE_BPS))
+    ) >> 255
+
+
+@internal
+@pure
+def _rest(held: uint256[16]) -> uint256[16]:
+    """
+    @dev The values that belong to the second word of weights, from the first place on.
+    """
+    rest: uint256[16] = empty(uint256[16])
+    for i: uint256 in range(rules.WORD, 16):
+        rest[i - rules.WORD] = held[i]
+    return rest
 
 
 @internal
 @view
-def _check_bounds(
-    before: IMandate.Book, after: IMandate.Book, packed: rules.Packed, venues: uint256, reduce_only: bool
-):
+def _check_weights(
+    before: uint256[16],
+    net_before: uint256,
+    after: uint256[16],
+    net_after: uint256,
+    packed: rules.Packed,
+    reduce_only: bool,
+) -> uint256:
     """
-    @dev Every weight, the leverage, the venues' caps, the buffer and the health factor are inside their
-         bounds or no further from them than before; with one outside, one must have come closer.
-    @param before What was held and owed before the legs.
+    @dev Every weight is inside its bounds or no further from them than before. When only reducing, the
+         lower bounds of the other assets and the upper bound of the base asset do not apply: they
+         would forbid the way out.
+    @param before Values by asset before the legs.
     @param after The same after them, at the same prices.
-    @param venues Number of the vault's venues.
-    """
-    found: uint256 = self._check_weights(before, after, packed, reduce_only)
-    if packed.policy & rules.LENDING != 0 or venues > 0:
-        found |= self._check_positions(before, after, packed.policy, venues, reduce_only)
-    assert found & (OUTSIDE | CLOSER) != OUTSIDE, "limits: weight"
-
-
-@internal
-@view
-def _check_weights(before: IMandate.Book, after: IMandate.Book, packed: rules.Packed, reduce_only: bool) -> uint256:
-    """
-    @dev When only reducing, the lower bounds of the other assets and the upper bound of the base asset
-         do not apply: they would forbid the way out.
     @return OUTSIDE and CLOSER, as far as they are true of any.
     """
     found: uint256 = 0
@@ -78,7 +94,7 @@ def _check_weights(before: IMandate.Book, after: IMandate.Book, packed: rules.Pa
                 maximum = rules.UNBOUNDED
             else:
                 minimum = 0
-        found |= self._compare(before.held[i], before.net, after.held[i], after.net, minimum, maximum)
+        found |= self._compare(before[i], net_before, after[i], net_after, minimum, maximum)
     assert found & FURTHER == 0, "limits: weight"
     return found
 

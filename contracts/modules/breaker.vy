@@ -100,17 +100,24 @@ def _tripped_at() -> uint256:
 @internal
 @view
 def _state() -> uint256:
-    return (standing._seat >> standing.STATE) & standing.BYTE
+    return self._state_of(standing._seat)
+
+
+@internal
+@pure
+def _state_of(seat: uint256) -> uint256:
+    return (seat >> standing.STATE) & standing.BYTE
 
 
 @internal
 @view
-def _peak(window_hours: uint256) -> uint256:
+def _peak(tally: uint256, window_hours: uint256) -> uint256:
     """
     @dev The highest value per share seen in the present epoch and the one before.
+    @param tally As stored.
     @param window_hours Length of an epoch; 0 for one that never ends.
     """
-    current: uint256 = self._unpacked(standing._tally >> standing.PEAK)
+    current: uint256 = self._unpacked(tally >> standing.PEAK)
     if window_hours == 0:
         return current
     epoch: uint256 = self._epoch
@@ -126,17 +133,17 @@ def _is_over(epoch: uint256, window_hours: uint256) -> bool:
 
 
 @internal
-@view
-def _condition(value_per_share: uint256, window_hours: uint256, reduce_bps: uint256, halt_bps: uint256) -> uint256:
+@pure
+def _condition(value_per_share: uint256, peak: uint256, reduce_bps: uint256, halt_bps: uint256) -> uint256:
     """
-    @dev The state that the drawdown from the peak asks for.
+    @dev The state that the drawdown from a peak asks for.
+    @param peak As `_peak` tells it: it has room for basis points.
+    @param reduce_bps Not above `halt_bps`, which is not above one.
     """
-    peak: uint256 = self._peak(window_hours)
-    if value_per_share * ONE_BPS <= peak * (ONE_BPS - halt_bps):
-        return HALTED
-    if value_per_share * ONE_BPS <= peak * (ONE_BPS - reduce_bps):
-        return REDUCE_ONLY
-    return ACTIVE
+    value: uint256 = value_per_share * ONE_BPS
+    if value > unsafe_mul(peak, unsafe_sub(ONE_BPS, reduce_bps)):
+        return ACTIVE
+    return HALTED if value <= unsafe_mul(peak, unsafe_sub(ONE_BPS, halt_bps)) else REDUCE_ONLY
 
 
 @internal
@@ -150,36 +157,38 @@ def _raise_to(state: uint256, reason: uint256, value_per_share: uint256, window_
         state=state,
         reason=reason,
         value_per_share=value_per_share,
-        peak=self._peak(window_hours),
+        peak=self._peak(standing._tally, window_hours),
         caller=msg.sender,
     )
 
 
 @internal
-def _observe(value_per_share: uint256, window_hours: uint256):
+def _observe(tally: uint256, value_per_share: uint256, window_hours: uint256) -> uint256:
     """
     @dev Moves the peak up if the value per share is higher; begins an epoch when one is over.
+    @return The tally to store.
     """
-    current: uint256 = standing._tally >> standing.PEAK
+    current: uint256 = tally >> standing.PEAK
     if window_hours > 0 and self._is_over(self._epoch, window_hours):
-        self._keep_peak(value_per_share)
         self._begin_epoch(current)
-    elif value_per_share > self._unpacked(current):
-        self._keep_peak(value_per_share)
+    elif value_per_share <= self._unpacked(current):
+        return tally
+    return self._with_peak(tally, value_per_share)
 
 
 @internal
 def _observe_entry(value_per_share: uint256, window_hours: uint256, reduce_bps: uint256) -> bool:
     """
-    @dev The same where somebody enters, unless a state or a drawdown stands that asks for one; the
-         first that a drawdown asks for is to reduce.
+    @dev The same where somebody enters, unless a drawdown stands that asks for a state; the first that
+         one asks for is to reduce.
     @return Whether none stands.
     """
-    peak: uint256 = self._peak(window_hours)
-    if self._state() != ACTIVE or value_per_share * ONE_BPS <= peak * (ONE_BPS - reduce_bps):
+    tally: uint256 = standing._tally
+    peak: uint256 = self._peak(tally, window_hours)
+    if value_per_share * ONE_BPS <= peak * (ONE_BPS - reduce_bps):
         return False
     if window_hours > 0 or value_per_share > peak:
-        self._observe(value_per_share, window_hours)
+        standing._tally = self._observe(tally, value_per_share, window_hours)
     return True
 
 
@@ -188,7 +197,7 @@ def _rebase(value_per_share: uint256):
     """
     @dev Restarts the peak at a value per share.
     """
-    self._keep_peak(value_per_share)
+    standing._tally = self._with_peak(standing._tally, value_per_share)
     self._begin_epoch(0)
 
 
@@ -198,14 +207,13 @@ def _join_epochs(window_hours: uint256):
     @dev Makes one epoch of all that counts: what a window has seen so far stays when the limits have
          none any more.
     """
-    self._keep_peak(self._peak(window_hours))
-    self._begin_epoch(0)
+    self._rebase(self._peak(standing._tally, window_hours))
 
 
 @internal
-def _keep_peak(peak: uint256):
-    tally: uint256 = standing._tally
-    standing._tally = (tally & (2**standing.PEAK - 1)) | (self._packed(peak) << standing.PEAK)
+@pure
+def _with_peak(tally: uint256, peak: uint256) -> uint256:
+    return (tally & (2**standing.PEAK - 1)) | (self._packed(peak) << standing.PEAK)
 
 
 @internal

@@ -36,4 +36,5 @@ def _gross(net: uint256, fee_bps: uint256) -> uint256:
 def _ceil_div(numerator: uint256, denominator: uint256) -> uint256:
     if numerator == 0:
         return 0
-    return (numerator - 1) // denominator + 1
+    # What is left of a quotient has room for one more.
+    return unsafe_add(unsafe_sub(numerator, 1) // denominator, 1)

@@ -12,6 +12,7 @@
 """
 
 
+from . import limits as rules
 from . import standing
 uses: standing
 
@@ -30,52 +31,53 @@ UNIT: constant(uint256) = 10**7
 
 @internal
 @view
-def _levels(loss_refill_bps: uint256, turnover_refill_bps: uint256) -> Levels:
+def _levels(policy: uint256) -> Levels:
     """
     @dev Levels after leaking up to now, rounded up.
-    @param loss_refill_bps Leak of the loss bucket in basis points a day.
-    @param turnover_refill_bps Leak of the turnover bucket in basis points a day.
+    @param policy The word of the limits that has capacities and refills.
     """
     tally: uint256 = standing._tally
-    elapsed: uint256 = block.timestamp - standing._time(tally, standing.LEAKED_AT)
+    elapsed: uint256 = unsafe_sub(block.timestamp, tally & standing.TIME)
     return Levels(
-        loss=self._leak(self._level(tally, standing.LOSS), elapsed, loss_refill_bps),
-        turnover=self._leak(self._level(tally, standing.TURNOVER), elapsed, turnover_refill_bps),
+        loss=self._leaked(tally >> standing.LOSS, elapsed, policy >> rules.LOSS_REFILL),
+        turnover=self._leaked(tally >> standing.TURNOVER, elapsed, policy >> rules.TURNOVER_REFILL),
     )
 
 
 @internal
-def _charge(
-    loss: uint256,
-    loss_capacity_bps: uint256,
-    loss_refill_bps: uint256,
-    turnover: uint256,
-    turnover_capacity_bps: uint256,
-    turnover_refill_bps: uint256,
-) -> Levels:
+@view
+def _charge(tally: uint256, policy: uint256, loss: uint256, turnover: uint256) -> (uint256, uint256, uint256):
     """
     @dev Pours a settlement's loss and turnover, fractions at 1e18, into the buckets.
-    @return Levels after the charge.
+    @param tally As stored.
+    @param policy The word of the limits that has capacities and refills.
+    @return The tally and the levels of loss and turnover after the charge.
     """
-    levels: Levels = self._levels(loss_refill_bps, turnover_refill_bps)
-    levels.loss = self._rounded(levels.loss + loss)
-    levels.turnover = self._rounded(levels.turnover + turnover)
+    # Time does not run backwards.
+    elapsed: uint256 = unsafe_sub(block.timestamp, tally & standing.TIME)
+    loss_units: uint256 = self._units(self._leaked(tally >> standing.LOSS, elapsed, policy >> rules.LOSS_REFILL) + loss)
+    turnover_units: uint256 = self._units(
+        self._leaked(tally >> standing.TURNOVER, elapsed, policy >> rules.TURNOVER_REFILL) + turnover
+    )
+    loss_level: uint256 = unsafe_mul(loss_units, UNIT)
+    turnover_level: uint256 = unsafe_mul(turnover_units, UNIT)
     # A settlement that loses nothing passes even when the capacity was tightened below the level.
-    assert loss == 0 or levels.loss <= loss_capacity_bps * BPS, "loss_budget: exhausted"
-    assert turnover == 0 or levels.turnover <= turnover_capacity_bps * BPS, "turnover: exhausted"
-    self._store(levels, block.timestamp)
-    return levels
+    loss_capacity: uint256 = unsafe_mul((policy >> rules.LOSS_CAPACITY) & rules.FIELD, BPS)
+    turnover_capacity: uint256 = unsafe_mul((policy >> rules.TURNOVER_CAPACITY) & rules.FIELD, BPS)
+    assert loss == 0 or loss_level <= loss_capacity, "loss_budget: exhausted"
+    assert turnover == 0 or turnover_level <= turnover_capacity, "turnover: exhausted"
+    return self._told(tally, block.timestamp, loss_units, turnover_units), loss_level, turnover_level
 
 
 @internal
-def _settle_leak(loss_refill_bps: uint256, turnover_refill_bps: uint256):
+def _settle_leak(policy: uint256):
     """
     @dev Books the leak at the present rates, so that a change of rates applies only from now on.
     """
-    levels: Levels = self._levels(loss_refill_bps, turnover_refill_bps)
-    levels.loss = self._rounded(levels.loss)
-    levels.turnover = self._rounded(levels.turnover)
-    self._store(levels, self._settled_at())
+    levels: Levels = self._levels(policy)
+    standing._tally = self._told(
+        standing._tally, self._settled_at(), self._units(levels.loss), self._units(levels.turnover)
+    )
 
 
 @internal
@@ -88,33 +90,37 @@ def _settled_at() -> uint256:
 
 
 @internal
-def _store(levels: Levels, settled_at: uint256):
+@view
+def _told(tally: uint256, settled_at: uint256, loss_units: uint256, turnover_units: uint256) -> uint256:
     """
-    @dev Levels must be whole units.
+    @dev The tally with these levels as of now.
     """
-    standing._tally = (
-        (standing._tally >> standing.PEAK << standing.PEAK)
+    return (
+        (tally >> standing.PEAK << standing.PEAK)
         | (block.timestamp << standing.LEAKED_AT)
         | (settled_at << standing.SETTLED_AT)
-        | (levels.loss // UNIT << standing.LOSS)
-        | (levels.turnover // UNIT << standing.TURNOVER)
+        | (loss_units << standing.LOSS)
+        | (turnover_units << standing.TURNOVER)
     )
 
 
 @internal
 @pure
-def _level(tally: uint256, offset: uint256) -> uint256:
-    return ((tally >> offset) & standing.LEVEL) * UNIT
+def _units(level: uint256) -> uint256:
+    """
+    @dev A level in the units that it is kept in, rounded up.
+    """
+    return unsafe_div(level + (UNIT - 1), UNIT)
 
 
 @internal
 @pure
-def _rounded(level: uint256) -> uint256:
-    return (level + UNIT - 1) // UNIT * UNIT
-
-
-@internal
-@pure
-def _leak(level: uint256, elapsed: uint256, refill_bps: uint256) -> uint256:
-    leaked: uint256 = elapsed * refill_bps * BPS // DAY
-    return level - min(level, leaked)
+def _leaked(units: uint256, elapsed: uint256, refill: uint256) -> uint256:
+    """
+    @dev What is left of a level. Of 40 bits for the time and 16 for the rate, nothing overflows.
+    @param units The level as it is kept, in the lowest bits.
+    @param refill Basis points a day, in the lowest bits.
+    """
+    level: uint256 = unsafe_mul(units & standing.LEVEL, UNIT)
+    leak: uint256 = unsafe_div(unsafe_mul(unsafe_mul(elapsed, refill & rules.FIELD), BPS), DAY)
+    return unsafe_sub(level, min(level, leak))
