@@ -60,6 +60,8 @@ class Frame:
         Shape (n,): fractions of value before.
     lower, upper
         Shape (n,): bounds on weights after, with a margin inside the limits.
+    least, most
+        Shape (n,): the limits themselves.
     excess_lower, excess_upper
         Shape (n,): how far today's weight stands outside `lower` and `upper` where it
         breaks a limit, else 0.
@@ -78,6 +80,8 @@ class Frame:
     weights: FloatArray
     lower: FloatArray
     upper: FloatArray
+    least: FloatArray
+    most: FloatArray
     excess_lower: FloatArray
     excess_upper: FloatArray
     floor: FloatArray
@@ -241,6 +245,8 @@ def compile_frame(
         weights=weights,
         lower=lower,
         upper=upper,
+        least=low,
+        most=high,
         excess_lower=np.where(below & ~fixed, lower - weights, 0.0),
         excess_upper=np.where(above & ~fixed, weights - upper, 0.0),
         floor=np.where(fixed, 0.0, floor),

@@ -23,8 +23,9 @@ from offchain.allocate.errors import SolverError
 from offchain.allocate.outer import approximate_target
 from offchain.allocate.program import Answer, Objective
 from offchain.allocate.solution import Program, Solution, optimise
-from offchain.allocate.target import Target
+from offchain.allocate.target import Target, TargetProblem
 from offchain.allocate.terms import Term
+from offchain.allocate.versions import with_versions
 from offchain.route.pool import Pool
 
 if TYPE_CHECKING:
@@ -44,36 +45,24 @@ _TRUE = 2e-7
 """Utility by which an answer may overstate the terms."""
 
 
-def best_target(
-    pools: Sequence[Pool],
-    unit_values: FloatArray,
-    frame: Frame,
-    objective: Objective,
-    enough: float,
-    table: PoolTable | None = None,
-) -> Target:
+def best_target(problem: TargetProblem, table: PoolTable | None = None) -> Target:
     """Find the best net changes.
 
     Parameters
     ----------
-    pools
-        To trade through.
-    unit_values
-        Shape (n,): value of one base unit, as a fraction of the value before.
-    frame, objective
-        Limits and utility.
-    enough
-        Utility that a plan must promise; where the bound lies below it there is no need of one.
+    problem
+        Pools, limits and utility.
     table
-        Of these pools, from `pool_table`, where there is one already.
+        Of its pools, from `pool_table`, where there is one already.
 
     Raises
     ------
     SolverError
         Neither the kernels' answer nor the fallback's can be trusted.
     """
+    frame, objective, enough = problem.frame, problem.objective, problem.enough
     if table is None:
-        table = pool_table(pools, unit_values)
+        table = pool_table(problem.pools, problem.unit_values)
     program, names = state(frame, objective)
     found = optimise(program, table)
     if not _proven(found, objective):
@@ -82,7 +71,7 @@ def best_target(
                 f"the program's answer is {found.gap:.1e} from its bound and breaks a limit by {found.violation:.1e}; "
                 "are scenarios, covariance and constraints of a sensible size?"
             )
-        return approximate_target(pools, unit_values, frame, objective, enough)
+        return approximate_target(problem)
     best = _Best(frame, objective)
     best.see(found)
     for _ in range(_ROUNDS if objective.terms else _SETS):
@@ -312,12 +301,16 @@ def _target(
         shadow_prices=_shadow_prices(found, program, names, frame),
     )
     if bound <= enough:
-        return Target(None, np.ones(count), bound, answer)
+        return Target(None, np.ones(count), bound, answer, _solver())
     change = found.x[:count].copy()
     change[np.abs(change) < _NOTHING] = 0.0
     change[frame.floor == frame.ceiling] = 0.0
     prices = np.clip(found.prices / found.prices[0], 1 / _FARTHEST, _FARTHEST)
-    return Target(change, prices, bound, answer)
+    return Target(change, prices, bound, answer, _solver())
+
+
+def _solver() -> str:
+    return with_versions("proximal Newton kernels", "plimsoll", "numba", "numpy", "scipy")
 
 
 def _shadow_prices(

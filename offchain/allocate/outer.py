@@ -19,9 +19,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from offchain.allocate.bounds import Frame
-from offchain.allocate.program import Answer, Objective, solve
-from offchain.allocate.target import Target
+from offchain.allocate.program import Answer, solve
+from offchain.allocate.target import Target, TargetProblem
+from offchain.allocate.versions import with_versions
 from offchain.route.demand import Demand
 from offchain.route.errors import RouteNotFoundError
 from offchain.route.flow import solve_flow
@@ -68,35 +68,24 @@ class Cuts:
         self._used += 1
 
 
-def approximate_target(
-    pools: Sequence[Pool], unit_values: FloatArray, frame: Frame, objective: Objective, enough: float
-) -> Target:
-    """Find the best net changes.
-
-    Parameters
-    ----------
-    pools
-        To trade through.
-    unit_values
-        Shape (n,): value of one base unit, as a fraction of the value before.
-    frame, objective
-        Limits and utility.
-    enough
-        Utility that a plan must promise; when the bound falls below it the search ends without one.
+def approximate_target(problem: TargetProblem) -> Target:
+    """Find the best net changes; where the bound falls below what is enough the search ends without any.
 
     Raises
     ------
     SolverError
         The program's answer cannot be trusted.
     """
+    pools, unit_values, frame, objective = problem.pools, problem.unit_values, problem.frame, problem.objective
+    solver = with_versions("outer approximation by Clarabel", "clarabel", "cvxpy", "numpy")
     cuts = Cuts(pools, unit_values)
     best: Target | None = None
     best_value, bound = -np.inf, np.inf
     for _ in range(ROUNDS):
         answer = solve(frame, objective, cuts.normals, cuts.rooms)
         bound = min(bound, answer.value)
-        if bound <= enough:
-            return Target(None, np.ones_like(unit_values), bound, answer)
+        if bound <= problem.enough:
+            return Target(None, np.ones_like(unit_values), bound, answer, solver)
         worth = _worth(answer, cuts.normals)
         change, prices = _ask(pools, unit_values, answer.change, worth)
         cuts.add(prices)
@@ -109,7 +98,7 @@ def approximate_target(
             best_value = value
             change = _tidied(answer.change / max(1.0, overspent), change, prices)
             change[frame.floor == frame.ceiling] = 0.0
-            best = Target(change, prices, bound, answer)
+            best = Target(change, prices, bound, answer, solver)
         if bound - best_value <= GAP * (1 + objective.penalty / PENALTY_SCALE):
             break
     assert best is not None

@@ -35,6 +35,26 @@ class BindingLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class Violation:
+    """A limit that the holdings break, and where the plan leaves them.
+
+    Fractions of value; leverage and health factor as such.
+    """
+
+    name: str
+    limit: float
+    before: float
+    after: float
+    is_share: bool = True
+    """Whether the numbers are fractions of value."""
+
+    @property
+    def left(self) -> float:
+        """Part of the violation that the plan leaves; 0 when it ends inside."""
+        return max(0.0, (self.after - self.limit) / (self.before - self.limit))
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Trades pool by pool, with the reasons and the costs.
 
@@ -66,6 +86,10 @@ class Plan:
     """Health factor of the lending account; `None` without debt."""
     note: str = ""
     """What stood in the way, for a reader; empty when nothing did."""
+    violations: tuple[Violation, ...] = ()
+    """Of a plan that repairs, or has to wait with it: what is outside the mandate."""
+    solver: str = ""
+    """What solved the program, with versions; empty when nothing was solved. Decides no more than the last bits."""
 
     @property
     def trades(self) -> bool:

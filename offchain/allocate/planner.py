@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 from offchain.allocate.borrowing import Borrowing, compile_borrowing, kept_fraction
 from offchain.allocate.bounds import Frame, compile_frame, limits_in_force
 from offchain.allocate.errors import MismatchError
-from offchain.allocate.explain import BUDGETS, binding_limits, in_words
+from offchain.allocate.explain import BUDGETS, binding_limits, in_words, violations
 from offchain.allocate.joint import best_target, pool_table
-from offchain.allocate.judge import Refusal, cooled_at, refusals
+from offchain.allocate.judge import Portfolio, Refusal, cooled_at, refusals
 from offchain.allocate.limits import FULL_BPS, ONE, owed_values, settlement_state, values
 from offchain.allocate.objective import REPAIR_WORTH, mandated, mean_variance, reducing
 from offchain.allocate.plan import Plan, PlanReason
 from offchain.allocate.program import Objective
 from offchain.allocate.realise import Realised, realise
 from offchain.allocate.sharpe import best_ratio
-from offchain.allocate.target import Target
+from offchain.allocate.target import Target, TargetProblem
 from offchain.allocate.terms import VolatilityCost
 from offchain.forecast.forecast import Forecast
 from offchain.mandate import Mandate, MaximumSharpeObjective
@@ -189,10 +189,7 @@ class _Planner:
         root = mean_variance(self.forecast, 1.0).factor
         priced = replace(wanted.repriced(self.fair_prices), penalty=REPAIR_WORTH * self.frame.excess)
         ratio = best_ratio(
-            self.pools,
-            self.unit_values,
-            self.frame,
-            priced,
+            TargetProblem(self.pools, self.unit_values, self.frame, priced),
             float(self.fair_prices @ self.frame.weights),
             self.fair_prices[:, None] * root,
         )
@@ -218,7 +215,8 @@ class _Planner:
         return self._idle + threshold + least_gas / self.value_usd
 
     def _target(self, frame: Frame, enough: float) -> Target:
-        return best_target(self.pools, self.unit_values, frame, self.objective, enough, self._table)
+        problem = TargetProblem(self.pools, self.unit_values, frame, self.objective, enough)
+        return best_target(problem, self._table)
 
     @cached_property
     def _table(self) -> PoolTable:
@@ -336,7 +334,7 @@ class _Planner:
         elif self.frame.violated:
             reason = PlanReason.REPAIRS
         assert target.change is not None
-        return replace(
+        plan = replace(
             self._without_trade(reason, target),
             legs=realised.legs,
             weights_after=_normalised(after),
@@ -350,6 +348,7 @@ class _Planner:
             leverage_after=(value_after + owed_after) / value_after,
             health_after=None if realised.after.health == NO_DEBT else realised.after.health / ONE,
         )
+        return self._with_violations(plan, realised.after) if reason is PlanReason.REPAIRS else plan
 
     def _not_worth_it(self, target: Target) -> Plan:
         plan = self._without_trade(PlanReason.NO_TRADE_PAYS, target)
@@ -357,7 +356,10 @@ class _Planner:
             return plan
         held_back = [limit.name for limit in plan.binding_limits if limit.name in BUDGETS]
         note = f"outside the mandate, held back by the {' and the '.join(held_back) or 'gas that a repair costs'}"
-        return replace(plan, reason=PlanReason.WAITS, note=note)
+        return self._with_violations(replace(plan, reason=PlanReason.WAITS, note=note), Portfolio.of(self.snapshot))
+
+    def _with_violations(self, plan: Plan, after: Portfolio) -> Plan:
+        return replace(plan, violations=tuple(violations(plan, after, self.frame, self.snapshot, self.limits)))
 
     def _without_trade(self, reason: PlanReason, target: Target | None = None, note: str = "") -> Plan:
         weights = self.snapshot.weights
@@ -387,6 +389,7 @@ class _Planner:
             plan,
             binding_limits=binding_limits(target.answer, self.frame, symbols, self.traded),
             gain_bound=max(0.0, target.bound - self._idle),
+            solver=target.solver,
         )
 
 

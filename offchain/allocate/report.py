@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from offchain.allocate.plan import Plan
-from offchain.market.snapshot import Snapshot
+from offchain.allocate.limits import settlement_state
+from offchain.allocate.plan import Plan, PlanReason, Violation
+from offchain.market.snapshot import BreakerState, Snapshot
 from offchain.route.leg import LendingAction, PlannedLeg
 
 
@@ -24,6 +25,36 @@ def _lending_line(leg: PlannedLeg, snapshot: Snapshot) -> str:
         return f"enter efficiency mode {leg.amount_in}"
     asset = snapshot.assets[leg.token_in]
     return f"{action.name.lower()} {leg.amount_in / 10**asset.decimals:,.6f} {asset.symbol}"
+
+
+def _worth(plan: Plan, snapshot: Snapshot) -> Iterator[str]:
+    """What the plan is good for: where it repairs or reduces, its gain is in worth beside utility and says nothing."""
+    for violation in plan.violations:
+        yield _outside(violation)
+    reduces = settlement_state(snapshot.vault) is not BreakerState.ACTIVE
+    if plan.reason is PlanReason.REDUCES:
+        now, then = (sum(map(abs, weights[1:])) for weights in (plan.weights_before, plan.weights_after))
+        yield f"Reduces: risky assets from {now:.2%} to {then:.2%} of value"
+    if plan.violations or reduces:
+        if plan.trades:
+            change = (plan.utility_after - plan.utility_before) * 1e4
+            yield f"Utility: {change:+.2f} basis points of value over the horizon, before gas"
+    elif plan.reason in (PlanReason.IMPROVES, PlanReason.NO_TRADE_PAYS):
+        yield f"Gain: {plan.gain * 1e4:.2f} basis points of value over the horizon, net; no plan gains more than " + (
+            f"{plan.gain_bound * 1e4:.2f} before gas"
+        )
+
+
+def _outside(violation: Violation) -> str:
+    number = "{:.2%}" if violation.is_share else "{:.3f}"
+    limit, now, then = (number.format(one) for one in (violation.limit, violation.before, violation.after))
+    if violation.after == violation.before:
+        outcome = "stays"
+    elif violation.left > 0:
+        outcome = f"{then} after, {1 - violation.left:.0%} closer"
+    else:
+        outcome = f"{then} after, inside"
+    return f"Outside: {violation.name} {limit}, {now} now, {outcome}"
 
 
 def plan_lines(plan: Plan, snapshot: Snapshot) -> Iterator[str]:
@@ -47,8 +78,6 @@ def plan_lines(plan: Plan, snapshot: Snapshot) -> Iterator[str]:
         cost = f"costs ${leg_cost_usd(leg, snapshot):,.2f}"
         yield f"  {amounts[0]:,.6f} {sold.symbol} -> {amounts[1]:,.6f} {bought.symbol}  ({where}, {cost})"
     yield f"Costs: ${plan.slippage_cost_usd:,.2f} fees and price impact, ${plan.gas_cost_usd:,.2f} gas"
-    yield f"Gain: {plan.gain * 1e4:.2f} basis points of value over the horizon, net; no plan gains more than " + (
-        f"{plan.gain_bound * 1e4:.2f} before gas"
-    )
+    yield from _worth(plan, snapshot)
     for limit in plan.binding_limits:
         yield f"Binding: {limit.name}, shadow price {limit.shadow_price:.3g}"

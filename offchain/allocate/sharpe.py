@@ -8,17 +8,14 @@ converges faster than linearly. What is left is a concave utility in fractions o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from offchain.allocate.bounds import Frame
 from offchain.allocate.joint import best_target
-from offchain.allocate.program import Objective
+from offchain.allocate.target import TargetProblem
 from offchain.allocate.terms import VolatilityCost
-from offchain.route.pool import Pool
 
 FloatArray = NDArray[np.float64]
 
@@ -26,33 +23,28 @@ _ROUNDS = 12
 _SETTLED = 1e-6
 
 
-def best_ratio(
-    pools: Sequence[Pool], unit_values: FloatArray, frame: Frame, returns: Objective, before: float, root: FloatArray
-) -> float:
+def best_ratio(problem: TargetProblem, before: float, root: FloatArray) -> float:
     """The best ratio that the limits and the pools allow; 0 where nothing is expected to gain.
 
     Parameters
     ----------
-    pools, unit_values, frame
-        As in `best_target`.
-    returns
-        Worth of the holdings after, with expected returns: N is this less `before`.
+    problem
+        Its objective is the worth of the holdings after, with expected returns: N is this less `before`.
     before
         Worth of the holdings before.
     root
-        Shape (n, k): square root of the covariance over the horizon, for holdings counted as in `returns`.
+        Shape (n, k): square root of the covariance over the horizon, for holdings counted as in the objective.
 
     Raises
     ------
     SolverError
         As `best_target`.
     """
-    held, ratio = frame.weights, 0.0
+    returns, held, ratio = problem.objective, problem.frame.weights, 0.0
     for _ in range(_ROUNDS):
-        objective = replace(returns, terms=(VolatilityCost(root, ratio),))
-        target = best_target(pools, unit_values, frame, objective, -np.inf)
+        target = best_target(replace(problem, objective=replace(returns, terms=(VolatilityCost(root, ratio),))))
         if target.change is not None:
-            held = frame.weights + target.change
+            held = problem.frame.weights + target.change
         volatility = float(np.linalg.norm(root.T @ held))
         gained = float(returns.linear @ held) - before
         if volatility <= 0 or gained <= 0:

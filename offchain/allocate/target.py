@@ -1,16 +1,42 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the planner aims at: the value between the program and the legs."""
+"""What the planner asks for and what it aims at: the values between its program and the legs."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from offchain.allocate.program import Answer
+from offchain.allocate.bounds import Frame
+from offchain.allocate.program import Answer, Objective
+from offchain.route.pool import Pool
 
 FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TargetProblem:
+    """Which net changes are best, given what the pools make of them.
+
+    Attributes
+    ----------
+    pools
+        To trade through.
+    unit_values
+        Shape (n,): value of one base unit, as a fraction of the value before.
+    frame, objective
+        Limits and utility.
+    enough
+        Utility that a plan must promise; where the bound lies below it there is no need of one.
+    """
+
+    pools: Sequence[Pool]
+    unit_values: FloatArray
+    frame: Frame
+    objective: Objective
+    enough: float = -np.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +53,12 @@ class Target:
         No plan within these limits has more utility, less the penalty on standing violations.
     answer
         The program's answer nearest to it, with its shadow prices.
+    solver
+        What found it, with the versions that decide the last bit.
     """
 
     change: FloatArray | None
     prices: FloatArray
     bound: float
     answer: Answer
+    solver: str

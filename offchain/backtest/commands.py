@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -124,6 +125,8 @@ def replay(
     else:
         for one in told["different"]:
             typer.echo(f"Tick {one['tick']} (block {one['block']}) differs: {', '.join(one['differences'])}")
+        for one in told["solvers"]:
+            typer.echo(f"{one['ticks']} plans were solved by {one['then']}, now by {one['now']}")
         settled = told["settlements"]
         typer.echo(f"{told['ticks']} ticks replayed, {told['identical']} plans identical")
         typer.echo(
@@ -144,6 +147,10 @@ def _replayed(results: list[ReplayedTick]) -> dict[str, Any]:
         "identical": len(results) - len(different),
         "different": [
             {"tick": one.tick, "block": one.block_number, "differences": one.differences} for one in different
+        ],
+        "solvers": [
+            {"then": then, "now": now, "ticks": ticks}
+            for (then, now), ticks in Counter(one.solvers for one in results if one.solvers is not None).items()
         ],
         "settlements": {
             "replayed": len(gaps) + refused,

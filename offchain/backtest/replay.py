@@ -33,8 +33,11 @@ class ReplayedTick:
     block_number: int
     decision: Decision
     identical: bool
+    """Whether everything is but the solver, where another one came to the same."""
     differences: tuple[str, ...]
     """Fields of the plan that differ; for a refusal, what happened instead."""
+    solvers: tuple[str, str] | None
+    """What solved the program then and now, where that differs and is known."""
     settlement_bps: float | None
     """Of the leg that differs most, how much more the chain paid than the backtest's settlement on the recorded
     pools: what others did to the pools meanwhile. None where nothing was settled."""
@@ -53,25 +56,38 @@ def replay(journal: Journal) -> Iterator[ReplayedTick]:
     for record in journal.ticks():
         if not record.snapshot:
             continue  # rebuilt from the chain, which keeps no plans
-        differences = tuple(_differences(record))
+        differences, solvers = _compared(record)
         gap, refusal = None, ""
         if record.id in settled:
             gap, refusal = _settled_again(codec.from_json(record.snapshot), *settled[record.id])
-        yield ReplayedTick(record.id, record.block_number, record.decision, not differences, differences, gap, refusal)
+        yield ReplayedTick(
+            tick=record.id,
+            block_number=record.block_number,
+            decision=record.decision,
+            identical=not differences,
+            differences=differences,
+            solvers=solvers,
+            settlement_bps=gap,
+            simulated_refusal=refusal,
+        )
 
 
-def _differences(record: TickRecord) -> Iterator[str]:
+def _compared(record: TickRecord) -> tuple[tuple[str, ...], tuple[str, str] | None]:
+    """Plan again: what differs from the record besides the solver, and the solvers where they do."""
     try:
         plan = plan_to_json(_plan_again(record))
     except PlimsollError as error:
-        if record.plan is not None or str(error) != record.reason:
-            yield f"refused: {error}"
-        return
+        as_before = record.plan is None and str(error) == record.reason
+        return (() if as_before else (f"refused: {error}",)), None
     if record.plan is None:
-        yield "planned, where it was refused"
-    elif plan != record.plan:
-        now, then = json.loads(plan), json.loads(record.plan)
-        yield from (field for field in sorted({*now, *then}) if now.get(field) != then.get(field))
+        return ("planned, where it was refused",), None
+    if plan == record.plan:
+        return (), None
+    now, then = json.loads(plan), json.loads(record.plan)
+    # A plan of an earlier version knows fewer fields; those that it has must be the same.
+    differences = tuple(field for field in then if field != "solver" and now.get(field) != then[field])
+    solvers = then.get("solver", ""), now["solver"]
+    return differences, solvers if all(solvers) and solvers[0] != solvers[1] else None
 
 
 def _plan_again(record: TickRecord) -> Plan:

@@ -11,7 +11,7 @@ from offchain.route.curves import WeightedCurve
 from offchain.route.errors import InsufficientLiquidityError, InvalidAmountError, InvalidPoolError
 from offchain.route.kind import PoolKind
 from offchain.route.log_exp_math import ONE, divide_up, multiply_up, power_up
-from offchain.route.swap import Swap, check_amount, find_pair
+from offchain.route.swap import Swap, check_tokens, find_pair, find_trade
 
 _MAX_RATIO = 3 * ONE // 10
 _MIN_WEIGHT = ONE // 100
@@ -58,9 +58,8 @@ class BalancerWeightedPool:
         InvalidPoolError
             Names what is wrong.
         """
+        check_tokens(self.address, self.tokens)
         count = len(self.tokens)
-        if not 2 <= count <= 8 or len(set(self.tokens)) != count:
-            raise InvalidPoolError(f"pool {self.address}: it must trade two to eight different tokens")
         if not len(self.balances) == len(self.decimals) == len(self.weights) == count:
             raise InvalidPoolError(f"pool {self.address}: tokens, balances, decimals and weights differ in number")
         if sum(self.weights) != ONE or min(self.weights) < _MIN_WEIGHT:
@@ -89,8 +88,7 @@ class BalancerWeightedPool:
         InsufficientLiquidityError
             The input exceeds 30 % of the balance.
         """
-        check_amount(amount_in)
-        i, j = find_pair(self.address, self.tokens, token_in, token_out)
+        i, j = find_trade(self.address, self.tokens, amount_in, token_in, token_out)
         kept = amount_in - multiply_up(amount_in, self.swap_fee)
         balance_in, balance_out = self._scaled(i, self.balances[i]), self._scaled(j, self.balances[j])
         given = self._scaled(i, kept)
@@ -116,8 +114,7 @@ class BalancerWeightedPool:
         InsufficientLiquidityError
             The output exceeds 30 % of the balance.
         """
-        check_amount(amount_out)
-        i, j = find_pair(self.address, self.tokens, token_in, token_out)
+        i, j = find_trade(self.address, self.tokens, amount_out, token_in, token_out)
         balance_in, balance_out = self._scaled(i, self.balances[i]), self._scaled(j, self.balances[j])
         wanted = self._scaled(j, amount_out)
         if wanted > balance_out * _MAX_RATIO // ONE or not balance_out:

@@ -10,7 +10,7 @@ import numpy as np
 from offchain.route.curves import StableCurve
 from offchain.route.errors import InsufficientLiquidityError, InvalidPoolError
 from offchain.route.kind import PoolKind
-from offchain.route.swap import Swap, check_amount, find_pair
+from offchain.route.swap import Swap, check_tokens, find_pair, find_trade
 
 PRECISION = 10**18
 FEE_DENOMINATOR = 10**10
@@ -59,9 +59,8 @@ class CurveStablePool:
         InvalidPoolError
             Names what is wrong.
         """
+        check_tokens(self.address, self.tokens)
         count = len(self.tokens)
-        if not 2 <= count <= 8 or len(set(self.tokens)) != count:
-            raise InvalidPoolError(f"pool {self.address}: it must trade two to eight different tokens")
         if not len(self.balances) == len(self.rates) == count:
             raise InvalidPoolError(f"pool {self.address}: tokens, balances and rates differ in number")
         if min(self.balances) < 0 or min(self.rates) <= 0:
@@ -86,8 +85,7 @@ class CurveStablePool:
         InsufficientLiquidityError
             The pool is empty on some side, or its iteration does not settle.
         """
-        check_amount(amount_in)
-        i, j = find_pair(self.address, self.tokens, token_in, token_out)
+        i, j = find_trade(self.address, self.tokens, amount_in, token_in, token_out)
         return self._payment(i, j, amount_in)[0] if amount_in else 0
 
     def quote_out(self, token_in: int, amount_out: int, token_out: int | None = None) -> int:
@@ -102,8 +100,7 @@ class CurveStablePool:
         InsufficientLiquidityError
             The pool cannot pay that much.
         """
-        check_amount(amount_out)
-        i, j = find_pair(self.address, self.tokens, token_in, token_out)
+        i, j = find_trade(self.address, self.tokens, amount_out, token_in, token_out)
         if amount_out == 0:
             return 0
         if amount_out >= self.balances[j]:
@@ -127,8 +124,7 @@ class CurveStablePool:
 
     def swap(self, token_in: int, amount_in: int, token_out: int | None = None) -> Swap[CurveStablePool]:
         """Exact-input swap and the pool afterwards. Raises as `quote_in`."""
-        check_amount(amount_in)
-        i, j = find_pair(self.address, self.tokens, token_in, token_out)
+        i, j = find_trade(self.address, self.tokens, amount_in, token_in, token_out)
         if amount_in == 0:
             return Swap(0, 0, self)
         amount_out, admin = self._payment(i, j, amount_in)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from offchain.route.curves.response import Response
-from offchain.route.errors import InvalidAmountError, UnknownTokenError
+from offchain.route.errors import InvalidAmountError, InvalidPoolError, UnknownTokenError
 
-__all__ = ["Response", "Swap", "check_amount", "find_pair", "is_zero_for_one"]
+__all__ = ["Response", "Swap", "check_amount", "check_tokens", "find_pair", "find_trade", "is_zero_for_one"]
 
 PoolT_co = TypeVar("PoolT_co", covariant=True)
 
@@ -58,6 +58,24 @@ def find_pair(pool: str, tokens: Sequence[int], token_in: int, token_out: int | 
     if token_in == token_out:
         raise UnknownTokenError(f"pool {pool} cannot trade token {token_in} for itself")
     return tokens.index(token_in), tokens.index(token_out)
+
+
+def find_trade(pool: str, tokens: Sequence[int], amount: int, token_in: int, token_out: int | None) -> tuple[int, int]:
+    """Places of the two tokens that an amount is traded between. Raises as `check_amount` and `find_pair`."""
+    check_amount(amount)
+    return find_pair(pool, tokens, token_in, token_out)
+
+
+def check_tokens(pool: str, tokens: Sequence[int]) -> None:
+    """Refuse a pool of several tokens that no factory would make.
+
+    Raises
+    ------
+    InvalidPoolError
+        Fewer than two, more than eight, or one twice.
+    """
+    if not 2 <= len(tokens) <= 8 or len(set(tokens)) != len(tokens):
+        raise InvalidPoolError(f"pool {pool}: it must trade two to eight different tokens")
 
 
 def check_amount(amount: int) -> None:

@@ -16,8 +16,9 @@ Indices are those of the vault's assets; where an asset is asked for, its symbol
 
 from __future__ import annotations
 
+from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -25,7 +26,7 @@ from eth_keys.datatypes import PrivateKey
 from eth_utils.address import to_checksum_address
 
 from offchain.abi import contract_abi
-from offchain.mandate import Mandate, load_mandate
+from offchain.mandate import Mandate, VaultLimits, load_mandate
 from offchain.route.leg import Venue
 from offchain.sandbox import addresses
 from offchain.sandbox.arbitrage import INVENTORY, Band, band
@@ -97,37 +98,12 @@ class Order(NamedTuple):
     max_base_fee: int
 
 
-class Limits(NamedTuple):
-    """Limits as the mandate contract takes them, in basis points."""
-
-    min_weights_bps: tuple[int, ...]
-    max_weights_bps: tuple[int, ...]
-    loss_capacity_bps: int
-    loss_refill_bps_per_day: int
-    turnover_capacity_bps: int
-    turnover_refill_bps_per_day: int
-    drawdown_reduce_bps: int
-    drawdown_halt_bps: int
-    entry_fee_bps: int
-    exit_fee_bps: int
-    loss_per_settlement_bps: int = 0
-    max_leverage_bps: int = 0
-    min_health_bps: int = 0
-    min_buffer_bps: int = 0
-    cool_down_s: int = 0
-    peak_window_hours: int = 0
-    max_venues_bps: tuple[int, ...] = ()
-    deleverage_trigger_bps: int = 0
-    deleverage_target_bps: int = 0
-    deleverage_discount_bps: int = 0
-    volatility_trip_bps: int = 0
-    volatility_window_hours: int = 0
-    oracle_dead_minutes: int = 0
-    sources_apart_minutes: int = 0
-    depeg_bps: int = 0
-    depeg_minutes: int = 0
-    heartbeat_minutes: int = 0
-    frozen_trips: int = 0
+Limits = namedtuple(
+    "Limits",
+    [field.name for field in fields(VaultLimits)],
+    defaults=[field.default for field in fields(VaultLimits) if field.default is not MISSING],
+)
+"""`VaultLimits` as the mandate contract takes and answers them: a tuple."""
 
 
 class Book(NamedTuple):

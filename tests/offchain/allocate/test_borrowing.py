@@ -18,6 +18,7 @@ from offchain.allocate.lending import MAX_LEGS
 from offchain.allocate.objective import mean_variance
 from offchain.allocate.outer import approximate_target
 from offchain.allocate.report import plan_lines
+from offchain.allocate.target import TargetProblem
 from offchain.mandate import Mandate
 from offchain.market.snapshot import BreakerState, Snapshot
 from offchain.route.leg import LendingAction
@@ -163,8 +164,8 @@ def test_kernels_and_the_program_in_cvxpy_agree(stakers: Stakers, words: int, bu
     objective = replace(objective, penalty=float(frame.violated))
     pools = pools_from_states(snapshot.pools)
     units = np.array([asset.price / 10**18 / snapshot.value for asset in snapshot.assets])
-    fast = best_target(pools, units, frame, objective, -np.inf)
-    slow = approximate_target(pools, units, frame, objective, -np.inf)
+    fast = best_target(TargetProblem(pools, units, frame, objective))
+    slow = approximate_target(TargetProblem(pools, units, frame, objective))
     assert fast.change is not None
     assert slow.change is not None
     assert fast.change == pytest.approx(slow.change, abs=2e-3)

@@ -12,6 +12,7 @@ from offchain.allocate.joint import best_target
 from offchain.allocate.objective import mean_variance
 from offchain.allocate.outer import GAP, approximate_target
 from offchain.allocate.program import Objective
+from offchain.allocate.target import TargetProblem
 from offchain.market.snapshot import BreakerState
 from offchain.route.pool import Pool, pools_from_states
 from offchain.route.rates import arbitrage, marginal_rates, market_prices
@@ -41,7 +42,7 @@ def test_it_finds_the_optimum_of_the_program_with_the_pools_inside(make_vaults: 
         pools, units = pools_from_states(snapshot.pools), unit_values(snapshot)
         best = _reference(pools, units, limits, objective)
         for search, off in ((best_target, 2e-7), (approximate_target, 2 * GAP)):
-            target = search(pools, units, limits, objective, -np.inf)
+            target = search(TargetProblem(pools, units, limits, objective))
             assert target.change is not None
             assert best - 2e-7 <= target.bound <= best + off
             assert objective.value(limits.weights + target.change) == pytest.approx(best, abs=off)
@@ -60,7 +61,9 @@ def test_kernels_and_outer_approximation_agree_on_any_vault(vaults: Any, mandate
         limits = compile_frame(snapshot, mandate.vault_limits, (True,) * 5)
         judged = replace(objective, penalty=float(limits.excess_lower.sum() + limits.excess_upper.sum()))
         pools, units = pools_from_states(snapshot.pools), unit_values(snapshot)
-        fast, slow = (search(pools, units, limits, judged, -np.inf) for search in (best_target, approximate_target))
+        fast, slow = (
+            search(TargetProblem(pools, units, limits, judged)) for search in (best_target, approximate_target)
+        )
         assert fast.change is not None
         assert limits.spent(fast.change) < 1 + 1e-5
         reached = judged.value(limits.weights + fast.change) - judged.penalty * limits.standing(fast.change)
@@ -78,7 +81,9 @@ def test_the_bound_ends_the_search_where_nothing_can_pay(vaults: Any, mandate: A
     objective = mean_variance(vaults.forecast(), mandate.objective.risk_aversion)
     limits = compile_frame(snapshot, mandate.vault_limits, (True,) * 5)
     idle = objective.value(limits.weights)
-    target = best_target(pools_from_states(snapshot.pools), unit_values(snapshot), limits, objective, idle + 1e-5)
+    target = best_target(
+        TargetProblem(pools_from_states(snapshot.pools), unit_values(snapshot), limits, objective, idle + 1e-5)
+    )
     assert target.change is None
     assert idle - 1e-9 <= target.bound <= idle + 1e-5
 

@@ -16,6 +16,7 @@ from offchain.allocate.errors import ForecastInvalidError, InfeasibleError
 from offchain.allocate.joint import best_target
 from offchain.allocate.objective import mandated, parity_weights
 from offchain.allocate.sharpe import best_ratio
+from offchain.allocate.target import TargetProblem
 from offchain.mandate import Mandate, Periods, parse_mandate
 from offchain.route.pool import pools_from_states
 from tests.support.programs import CONSTANT_PRODUCT, solve_with_pools, unit_values
@@ -106,7 +107,7 @@ def test_the_optimum_with_pools_inside_is_cvxpys(kind: str, make_vaults: Any, ma
             continue
         pools, units = pools_from_states(snapshot.pools), unit_values(snapshot)
         best, _ = solve_with_pools(pools, units, limits, words)
-        target = best_target(pools, units, limits, objective, -np.inf)
+        target = best_target(TargetProblem(pools, units, limits, objective))
         assert target.change is not None
         after = limits.weights + target.change
         assert objective.value(after) - constant == pytest.approx(best, abs=1e-6)
@@ -148,7 +149,7 @@ def test_later_trades_are_planned_as_cvxpy_would(make_vaults: Any, mandate_of: A
         limits = compile_frame(snapshot, rules.vault_limits, (True,) * 5)
         pools, units = pools_from_states(snapshot.pools), unit_values(snapshot)
         best, _ = solve_with_pools(pools, units, limits, words)
-        target = best_target(pools, units, limits, objective, -np.inf)
+        target = best_target(TargetProblem(pools, units, limits, objective))
         assert target.change is not None
         assert objective.value(limits.weights + target.change) == pytest.approx(best, abs=1e-6)
         assert target.bound == pytest.approx(best, abs=1e-6)
@@ -164,7 +165,8 @@ def test_no_other_holdings_have_a_better_ratio_of_return_to_volatility(make_vaul
         snapshot = vaults.snapshot(value=value, seed=seed)
         limits = compile_frame(snapshot, rules.vault_limits, (True,) * 5)
         pools, units = pools_from_states(snapshot.pools), unit_values(snapshot)
-        ratio = best_ratio(pools, units, limits, mandated(forecast, rules), float(limits.weights.sum()), root)
+        problem = TargetProblem(pools, units, limits, mandated(forecast, rules))
+        ratio = best_ratio(problem, float(limits.weights.sum()), root)
         best, _ = solve_with_pools(pools, units, limits, lambda w, r=ratio: earned @ w - 1 - r * cp.norm(root.T @ w))
         assert ratio > 0.05
         assert best == pytest.approx(0.0, abs=1e-6)

@@ -18,6 +18,8 @@ def _frame(weights: Any, **more: Any) -> Frame:
         "weights": weights,
         "lower": np.zeros(count),
         "upper": np.ones(count),
+        "least": np.zeros(count),
+        "most": np.ones(count),
         "excess_lower": np.zeros(count),
         "excess_upper": np.zeros(count),
         "floor": -weights,

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
+import json
 import threading
 from dataclasses import replace
+from importlib.metadata import version
 
 import pytest
 from eth_account import Account
@@ -222,6 +224,20 @@ def test_replay_names_what_differs(stage, journal, keeper):
     (result,) = replay(journal)
 
     assert result.differences == ("gas_cost_usd",)
+
+
+def test_replay_tells_another_solver_apart_from_another_plan(stage, journal, keeper):
+    keeper.tick()
+    plan = journal.last_tick().plan
+    solver = json.loads(plan)["solver"]
+    with journal._write() as connection:
+        connection.execute(update(schema.ticks).values(plan=plan.replace(solver, "slide rule (ivory 1)")))
+
+    (result,) = replay(journal)
+
+    assert result.solvers == ("slide rule (ivory 1)", solver)
+    assert result.identical
+    assert f"plimsoll {version('plimsoll')}" in solver
 
 
 def test_tick_whose_order_was_never_signed_is_due_again(stage, journal, keeper, monkeypatch):
