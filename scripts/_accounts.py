@@ -39,7 +39,7 @@ def choose_account(provider: Any, alias: str | None, keyfile: Path | None) -> An
     NotADevelopmentKey, NotASandbox
         A real key on a sandbox, or a development key elsewhere.
     KeyfileError
-        The keystore does not open.
+        The keystore does not open, or others may read it.
     """
     from offchain.settle.development import check_signer, is_sandbox
 
@@ -75,8 +75,9 @@ def _from_keyfile(path: Path) -> Any:
     from ape_accounts.accounts import ApeSigner
 
     from offchain.keeper.open import read_passphrase
-    from offchain.settle.accounts import keyfile_address, open_keyfile
+    from offchain.settle.accounts import keyfile_address, open_keyfile, refuse_exposed
 
     keyfile_address(path)
+    refuse_exposed(path, "--keyfile")
     signer = open_keyfile(path, read_passphrase(path, None))
     return ApeSigner(private_key="0x" + bytes(signer.account.key).hex())

@@ -163,11 +163,13 @@ def run(
 
 
 def _keep(keeper: Keeper, *, once: bool, as_json: bool) -> None:
-    from offchain.keeper.report import TickReport, report_to_json
+    from offchain.keeper.report import TickReport, report_lines, report_to_json
 
     def show(report: TickReport) -> None:
         if as_json:
             _print_json(report_to_json(report), indent=None)
+        elif once:
+            typer.echo("\n".join(report_lines(report)))
 
     if once:
         keeper.recover()

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import stat
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from offchain.market.pools import discover_pools
 from offchain.market.reader import read_snapshot
 from offchain.market.rpc import NodeClient, NodeError, RpcError
 from offchain.market.vault import read_chain_mandate
+from offchain.settle.accounts import ExposedFileError, refuse_exposed
 from offchain.settle.calls import IS_SIGNER, MANDATE, encode_trip, selector
 from offchain.settle.compile import gwei
 from offchain.settle.development import check_signer, is_sandbox
@@ -186,10 +186,10 @@ def _keys(patient: Patient, node: Node) -> Iterator[Finding]:
         if kms_key(path) is not None:
             yield Finding("keys", Verdict.OK, f"{name} {address}, in KMS")
             continue
-        mode = stat.S_IMODE(path.stat().st_mode)
-        if mode & 0o077:
-            advice = f"chmod 600 {path}"
-            yield Finding("keys", Verdict.WARNING, f"--{name} {path} can be read by others ({mode:o})", advice)
+        try:
+            refuse_exposed(path, f"--{name}")
+        except ExposedFileError as error:
+            yield _failed("keys", error.found, error.mending)
         else:
             yield Finding("keys", Verdict.OK, f"{name} {address}")
     if patient.account is not None:

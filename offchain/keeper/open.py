@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Protocol
 
 from offchain.errors import PlimsollError
-from offchain.settle.accounts import TransactionSigner, keyfile_address, open_keyfile
+from offchain.settle.accounts import TransactionSigner, keyfile_address, open_keyfile, refuse_exposed
 from offchain.settle.signing import OrderSigner
 
 PASSPHRASE_VARIABLE = "PLIMSOLL_PASSPHRASE"
-
 
 KMS_PREFIX = "kms:"
 """What a key in AWS KMS is named by, before its id, alias or ARN."""
@@ -65,7 +64,7 @@ def open_signers(
     Raises
     ------
     KeyfileError
-        A file that is missing, is no keystore or does not open.
+        A file that is missing, is no keystore, does not open, or that others may read.
     KmsError
         A key in KMS that cannot be used.
     InputError
@@ -75,6 +74,7 @@ def open_signers(
     for name in names:
         if kms_key(name) is None:
             keyfile_address(name)
+            refuse_exposed(name, "keyfile")
     opened = [_open_signer(name, passphrase_file) for name in names]
     return opened[0], opened[-1]
 
@@ -109,10 +109,13 @@ def read_passphrase(keyfile: Path, passphrase_file: Path | None) -> str:
 
     Raises
     ------
+    ExposedFileError
+        Others may read the file.
     InputError
-        The file cannot be read, or there is no terminal to ask on.
+        It cannot be read, or there is no terminal to ask on.
     """
     if passphrase_file is not None:
+        refuse_exposed(passphrase_file, "--passphrase-file")
         try:
             return passphrase_file.read_text().split("\n")[0]
         except (OSError, UnicodeDecodeError) as error:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,26 @@ class TickReport:
     order: OrderRecord | None = None
     settlement: Settlement | None = None
     outcome: Outcome | None = None
+
+
+def report_lines(report: TickReport) -> Iterator[str]:
+    """A report for a reader: what was decided and why, and what became of it."""
+    yield f"Block {report.block_number}: {report.decision}: {report.reason}"
+    plan, order, settlement, outcome = report.plan, report.order, report.settlement, report.outcome
+    if plan is not None and plan.trades:
+        costs = f"${plan.slippage_cost_usd:,.2f} fees and price impact, ${plan.gas_cost_usd:,.2f} gas"
+        yield f"Plan: {len(plan.legs)} legs, {costs} (`plimsoll plan` shows one in full)"
+    if order is not None:
+        yield f"Order {order.digest}, nonce {order.order.nonce}: {order.state.lower()} {order.detail}".rstrip()
+    if settlement is not None:
+        value = settlement.value_after / 10**18
+        yield f"Transaction {settlement.transaction} in block {settlement.block_number}"
+        yield f"Vault worth ${value:,.2f} after it, gas {settlement.gas_used:,}"
+    if outcome is not None:
+        yield (
+            f"Loss {outcome.realised_loss_bps:.2f} basis points of value, planned {outcome.planned_loss_bps:.2f}, "
+            f"charged to the budget {outcome.charged_loss_bps:.2f}"
+        )
 
 
 def report_to_json(report: TickReport) -> dict[str, Any]:

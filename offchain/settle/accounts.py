@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 from typing import Any, Protocol
 
 from eth_account import Account
@@ -17,7 +20,24 @@ from offchain.errors import PlimsollError
 
 
 class KeyfileError(PlimsollError):
-    """A keystore file that is missing, is not one, or does not open with the passphrase."""
+    """A keystore file that is missing, is not one, does not open with the passphrase, or that others may read."""
+
+
+class ExposedFileError(KeyfileError):
+    """A file with a secret that others may read or change.
+
+    Attributes
+    ----------
+    found
+        Which file, and its mode.
+    mending
+        The command that closes it.
+    """
+
+    def __init__(self, name: str, path: Path, mode: int) -> None:
+        self.found = f"{name} {path}: others may use it (mode {mode:o})"
+        self.mending = f"chmod 600 {quote(str(path))}"
+        super().__init__(f"{self.found}; close it: {self.mending}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +89,46 @@ def keyfile_address(path: Path) -> str | None:
     return to_checksum_address(address) if isinstance(address, str) else None
 
 
+def refuse_exposed(path: Path, name: str) -> None:
+    """Refuse a file that somebody else may read or change.
+
+    Where it is another user's, as a mounted secret is, the group that it was given to may.
+
+    Parameters
+    ----------
+    path
+        A file; what is none, such as a pipe, is let through.
+    name
+        What it is, for the message.
+
+    Raises
+    ------
+    ExposedFileError
+        Names the command that closes it.
+    """
+    if os.name != "posix":
+        return
+    try:
+        found = path.stat()
+    except OSError:
+        return  # whoever reads it says what is wrong
+    others = stat.S_IRWXO | (stat.S_IRWXG if found.st_uid == os.geteuid() else 0)
+    mode = stat.S_IMODE(found.st_mode)
+    if stat.S_ISREG(found.st_mode) and mode & others:
+        raise ExposedFileError(name, path, mode)
+
+
 def open_keyfile(path: Path, passphrase: str) -> LocalSigner:
     """Decrypt a keystore file.
 
     Raises
     ------
+    ExposedFileError
+        When others may read it.
     KeyfileError
         When the file cannot be read, is not a keystore, or the passphrase is wrong.
     """
+    refuse_exposed(path, "keyfile")
     keyfile = _read_keyfile(path)
     try:
         key = Account.decrypt(keyfile, passphrase)

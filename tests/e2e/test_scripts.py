@@ -359,6 +359,7 @@ def test_refuses_a_key_that_may_own_something_elsewhere(
     stranger = Account.create("not a development key")
     own = tmp_path / "stranger.json"
     own.write_text(json.dumps(Account.encrypt(stranger.key, "secret", kdf="scrypt", iterations=2**10)))
+    own.chmod(0o600)
     refused = scripts.run("deposit", "--amount", "1", "--keyfile", str(own), passphrase="secret")
     assert refusal(refused).startswith(f"error: {stranger.address} is not a development account")
 
@@ -407,6 +408,7 @@ def test_rehearses_a_deployment_on_a_fork_of_mainnet(tmp_path: Path) -> None:
     own = tmp_path / "deployer.json"
     deployer = Account.create("anybody")
     own.write_text(json.dumps(Account.encrypt(deployer.key, "secret", kdf="scrypt", iterations=2**10)))
+    own.chmod(0o600)
     upstream = os.environ["PLIMSOLL_MAINNET_RPC"]
     with Anvil(fork_url=upstream, chain_id=None).start() as fork:
         fork.rpc.call("anvil_setBalance", deployer.address, hex(10**19))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -191,6 +192,7 @@ def test_missing_passphrase_is_asked_for_in_words(plimsoll, keeper_run, monkeypa
 def test_passphrase_may_come_from_a_file(plimsoll, keeper_run, monkeypatch, tmp_path):
     monkeypatch.delenv("PLIMSOLL_PASSPHRASE")
     (tmp_path / "passphrase").write_text(f"{PASSWORD}\n")
+    (tmp_path / "passphrase").chmod(0o600)
 
     refusal = plimsoll(*keeper_run(vault=NOWHERE), "--passphrase-file", tmp_path / "passphrase")
 
@@ -329,6 +331,10 @@ def test_keeper_settles_once_and_the_journal_tells(plimsoll, keeper_run, afloat,
     replayed = json.loads(out)
     assert (code, replayed["ticks"], replayed["identical"], replayed["different"]) == (0, 1, 1, [])
     assert (replayed["settlements"]["replayed"], replayed["settlements"]["refused"]) == (1, 0)
+
+    code, out, _ = plimsoll(*keeper_run(), "--once")
+    assert (code, out.count("\n")) == (0, 1)
+    assert re.fullmatch(r"Block \d+: hold: no trade pays\n", out)
 
 
 def test_plan_shows_what_would_be_done_and_sends_nothing(plimsoll, afloat):

@@ -13,6 +13,7 @@ from offchain.keeper import dispatch, schema
 from offchain.keeper.checks import KeeperRefusal
 from offchain.keeper.records import Decision
 from offchain.keeper.reorganisation import NodeBehind
+from offchain.keeper.report import report_lines
 from offchain.keeper.states import State
 from offchain.mandate import MandateParityError
 from offchain.settle.accounts import LocalSigner
@@ -196,6 +197,16 @@ def test_keeper_that_was_told_to_stop_does_not_decide(stage, journal, keeper):
 
     assert keeper.tick().decision is Decision.HOLD
     assert (sent(stage), journal.last_tick()) == (0, None)
+
+
+def test_report_for_a_reader_names_reason_order_and_transaction(keeper):
+    report = keeper.tick()
+    lines = "\n".join(report_lines(report))
+
+    assert f"Block {report.block_number}: settle: {report.plan.reason}" in lines
+    assert f"Order {report.order.digest}, nonce {report.order.order.nonce}: included" in lines
+    assert f"Transaction {report.settlement.transaction} in block {report.settlement.block_number}" in lines
+    assert f"Vault worth ${report.settlement.value_after / 1e18:,.2f}" in lines
 
 
 def test_recorded_ticks_replay_to_identical_plans(stage, journal, keeper):

@@ -16,7 +16,7 @@ from eth_account import Account
 from offchain import cli
 from offchain.keeper.doctor import Patient, Verdict, examine
 from offchain.keeper.open import InputError, declared_address, open_signers, read_passphrase
-from offchain.settle.accounts import KeyfileError, open_keyfile
+from offchain.settle.accounts import ExposedFileError, KeyfileError, open_keyfile
 from offchain.settle.development import development_address, development_key
 from tests.support.contracts import PROJECT
 
@@ -129,6 +129,7 @@ def test_file_that_ape_wrote_opens_and_the_doctor_finds_it_fit(stage, tmp_path):
 def passphrase_file(folder):
     path = folder / "passphrase"
     path.write_text(f"{PASSPHRASE}\nand a note that is none of it\n")
+    path.chmod(0o600)
     return path
 
 
@@ -155,7 +156,7 @@ def test_doctor_says_how_to_close_a_file_that_others_can_read(stage, tmp_path):
     mandate = stage.vault.file_mandate
     findings = examine(Patient(stage.node.client, stage.vault.address, mandate, files[0], files[1], stage.path))
 
-    assert [one.advice for one in findings if "read by others (640)" in one.found] == [f"chmod 600 {files[1]}"]
+    assert [one.advice for one in findings if "others may use it (mode 640)" in one.found] == [f"chmod 600 {files[1]}"]
 
 
 def test_file_goes_before_the_environment_and_its_first_line_counts(tmp_path, monkeypatch):
@@ -163,6 +164,38 @@ def test_file_goes_before_the_environment_and_its_first_line_counts(tmp_path, mo
 
     assert read_passphrase(Path("key.json"), passphrase_file(tmp_path)) == PASSPHRASE
     assert read_passphrase(Path("key.json"), None) == "of the environment"
+
+
+def test_file_that_others_may_read_is_refused_with_the_command_that_closes_it(tmp_path):
+    keys = [keystore(tmp_path, role) for role in ("keeper", "optimizer")]
+    passphrase = passphrase_file(tmp_path)
+    for exposed in (*keys, passphrase):
+        exposed.chmod(0o604)
+        with pytest.raises(ExposedFileError, match=r"others may use it \(mode 604\)") as refused:
+            open_signers(*keys, passphrase)
+        subprocess.run(str(refused.value).rpartition("close it: ")[2], shell=True, check=True)
+        assert exposed.stat().st_mode & 0o777 == 0o600
+    open_signers(*keys, passphrase)
+
+
+def test_secret_that_root_gave_to_the_keepers_group_opens(tmp_path, monkeypatch):
+    path = keystore(tmp_path, "keeper")
+    path.chmod(0o640)
+    with pytest.raises(ExposedFileError):
+        open_keyfile(path, PASSPHRASE)
+    monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
+    assert open_keyfile(path, PASSPHRASE).address == development_address("keeper")
+    path.chmod(0o644)
+    with pytest.raises(ExposedFileError):
+        open_keyfile(path, PASSPHRASE)
+
+
+def test_passphrase_may_come_through_a_pipe(tmp_path):
+    read, write = os.pipe()
+    os.write(write, PASSPHRASE.encode() + b"\n")
+    os.close(write)
+    assert read_passphrase(Path("key.json"), Path(f"/dev/fd/{read}")) == PASSPHRASE
+    os.close(read)
 
 
 def test_passphrase_file_that_is_not_there_is_named(tmp_path):

@@ -19,6 +19,7 @@ def keystore():
 def keyfile(tmp_path, keystore):
     path = tmp_path / "key.json"
     path.write_text(json.dumps(keystore))
+    path.chmod(0o600)
     return path
 
 
@@ -51,6 +52,7 @@ def test_what_is_no_keystore_is_named(tmp_path, content, problem):
     path = tmp_path / "key.json"
     if content is not None:
         path.write_text(content)
+        path.chmod(0o600)
 
     with pytest.raises(KeyfileError, match=rf"key\.json: .*{problem}"):
         open_keyfile(path, PASSPHRASE)
