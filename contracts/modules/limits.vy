@@ -341,6 +341,8 @@ def _pack_more(limits: Limits) -> uint256:
         assert limits.deleverage_trigger_bps > ONE_BPS, "limits: deleverage"
         assert limits.deleverage_target_bps > limits.deleverage_trigger_bps, "limits: deleverage"
         assert limits.deleverage_discount_bps <= MAX_DISCOUNT_BPS, "limits: deleverage"
+        # Where a settlement may leave it, nobody is paid to mend it.
+        assert limits.min_health_bps >= limits.deleverage_trigger_bps, "limits: deleverage"
     assert limits.volatility_trip_bps == 0 or limits.volatility_window_hours > 0, "limits: volatility"
     assert limits.depeg_bps == 0 or limits.depeg_minutes > 0, "limits: depeg"
     assert limits.frozen_trips <= 1, "limits: frozen"

@@ -108,7 +108,7 @@ class Limits(Section):
             raise refusal("deleverage_trigger_bps", trigger, "must be above 10000, a health factor of one")
         if trigger and target <= trigger:
             raise refusal("deleverage_target_bps", target, f"must be above deleverage_trigger_bps ({trigger})")
-        if self.min_health_bps and trigger > self.min_health_bps:
+        if trigger > self.min_health_bps:
             allowed = f"must be at most min_health_bps ({self.min_health_bps}), where a settlement may leave it"
             raise refusal("deleverage_trigger_bps", trigger, allowed)
         for field, needed in (("volatility_trip_bps", "volatility_window_hours"), ("depeg_bps", "depeg_minutes")):

@@ -62,7 +62,6 @@ def stage() -> tuple[Lending, Thief]:
         max_leverage_bps=22_000,
         max_venues_bps=(21_000,),
         min_buffer_bps=200,
-        min_health_bps=11_500,
         loss_capacity_bps=300,
         loss_refill_bps_per_day=50,
         drawdown_reduce_bps=3000,

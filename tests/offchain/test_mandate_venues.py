@@ -44,6 +44,12 @@ def test_venues_are_numbered_in_the_order_of_the_file() -> None:
         ("0x87870Bca3F3fD6335C3F4ce8392D69350B4fA4E2", "0x8787", "venues[1].pool", "40 hexadecimal digits"),
         ("max_leverage_bps: 45000", "max_leverage_bps: 0", "limits.max_leverage_bps", "lets the vault borrow"),
         ("min_health_bps: 11500", "min_health_bps: 10000", "limits.min_health_bps", "above 10000"),
+        (
+            "min_health_bps: 11500",
+            "min_health_bps: 11500\n  deleverage_trigger_bps: 11501\n  deleverage_target_bps: 12000",
+            "limits.deleverage_trigger_bps",
+            "at most min_health_bps (11500)",
+        ),
         ("borrow: [WETH]", "borrow: []", "assets[1].max_weight_bps", "no venue of the mandate lends"),
         ("oracle_error_bps: 230", "oracle_error_bps: 220", "fees.oracle_error_bps", "at least 225"),
     ],

@@ -130,6 +130,7 @@ def lending_world(
         "loss_capacity_bps": 500,
         "drawdown_reduce_bps": 9_000,
         "drawdown_halt_bps": 9_500,
+        "min_health_bps": TRIGGER,
         "deleverage_trigger_bps": TRIGGER,
         "deleverage_target_bps": TARGET,
         "deleverage_discount_bps": DISCOUNT,

@@ -18,12 +18,18 @@ MINUTE = 60
 RENEWAL, LAPSE, AUCTION = 5 * MINUTE, 15 * MINUTE, 30 * MINUTE
 BPS = 10**14
 LOW, HEALTHY = (TRIGGER - 1) * BPS, TRIGGER * BPS
+TERMS = {
+    "min_health_bps": TRIGGER,
+    "deleverage_trigger_bps": TRIGGER,
+    "deleverage_target_bps": TARGET,
+    "deleverage_discount_bps": DISCOUNT,
+}
 
 
 @pytest.fixture
 def watched(watch: Callable[..., Watched]) -> Watched:
     """A vault that is below its trigger, though nobody has recorded it."""
-    watched = watch(deleverage_trigger_bps=TRIGGER, deleverage_target_bps=TARGET, deleverage_discount_bps=DISCOUNT)
+    watched = watch(**TERMS)
     watched.vault.set_health(LOW, sender="market")
     return watched
 
@@ -144,10 +150,7 @@ def test_a_recovery_starts_over(watched: Watched) -> None:
 
 
 def test_a_health_factor_that_cannot_be_read_keeps_nothing_else_from_the_record(watch: Callable[..., Watched]) -> None:
-    watched = watch(
-        deleverage_trigger_bps=TRIGGER, deleverage_target_bps=TARGET, deleverage_discount_bps=DISCOUNT,
-        oracle_dead_minutes=30,
-    )  # fmt: skip
+    watched = watch(**TERMS, oracle_dead_minutes=30)
     watched.vault.set_health(LOW, sender="market")
     watched.poke()
     watched.evm.timestamp += RENEWAL

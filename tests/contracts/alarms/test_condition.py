@@ -157,7 +157,7 @@ def test_a_settlement_is_a_sign_of_life(evm: Evm) -> None:
 
 
 def test_a_health_factor_below_the_trigger_reduces(watch: Callable[..., Watched]) -> None:
-    watched = watch(deleverage_trigger_bps=12_000, deleverage_target_bps=15_000)
+    watched = watch(min_health_bps=12_000, deleverage_trigger_bps=12_000, deleverage_target_bps=15_000)
     watched.vault.set_health(12 * 10**17, sender="market")
     with reverts("breaker: no condition"):
         watched.trip()

@@ -220,7 +220,8 @@ def test_a_change_of_limits_is_no_settlement(evm: Evm) -> None:
 
 
 def test_anyone_may_deleverage_below_the_trigger_up_to_the_target(evm: Evm) -> None:
-    judge = limited(evm, deleverage_trigger_bps=12_000, deleverage_target_bps=15_000, deleverage_discount_bps=150)
+    terms = {"deleverage_trigger_bps": 12_000, "deleverage_target_bps": 15_000, "deleverage_discount_bps": 150}
+    judge = limited(evm, min_health_bps=12_000, **terms)
     bps = 10**14
     assert judge.mandate.deleverage_terms(11_999 * bps) == (True, 15_000 * bps, 0)
     assert judge.mandate.deleverage_terms(12_000 * bps)[0] is False
