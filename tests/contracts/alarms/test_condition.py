@@ -155,9 +155,11 @@ def test_a_settlement_is_a_sign_of_life(evm: Evm) -> None:
 
 # ---------------------------------------------------------------- health factor, frozen reserve
 
+DELEVERAGING = {"min_health_bps": 12_000, "deleverage_trigger_bps": 12_000, "deleverage_target_bps": 15_000}
+
 
 def test_a_health_factor_below_the_trigger_reduces(watch: Callable[..., Watched]) -> None:
-    watched = watch(min_health_bps=12_000, deleverage_trigger_bps=12_000, deleverage_target_bps=15_000)
+    watched = watch(**DELEVERAGING)
     watched.vault.set_health(12 * 10**17, sender="market")
     with reverts("breaker: no condition"):
         watched.trip()
@@ -176,7 +178,7 @@ def test_a_frozen_reserve_reduces(watch: Callable[..., Watched]) -> None:
 @pytest.mark.parametrize("reason", [HEALTH_FACTOR, FROZEN_RESERVE, NO_HEARTBEAT])
 def test_what_asks_no_feed_trips_while_they_are_dead(watch: Callable[..., Watched], reason: int) -> None:
     limits = {
-        HEALTH_FACTOR: {"deleverage_trigger_bps": 12_000, "deleverage_target_bps": 15_000},
+        HEALTH_FACTOR: DELEVERAGING,
         FROZEN_RESERVE: {"frozen_trips": 1},
         NO_HEARTBEAT: {"heartbeat_minutes": 60},
     }[reason]

@@ -114,7 +114,12 @@ def test_an_approval_can_be_withdrawn(world: World) -> None:
         world.mandate.set_limits(new, sender="curator")
 
 
-HONEST = FULL | {"max_venues_bps": (), "min_health_bps": 60_000, "heartbeat_minutes": 181, "volatility_window_hours": 274}
+HONEST = FULL | {
+    "max_venues_bps": (),
+    "min_health_bps": 60_000,
+    "heartbeat_minutes": 181,
+    "volatility_window_hours": 274,
+}
 EVIL = HONEST | {"deleverage_trigger_bps": 60_000, "deleverage_target_bps": 65_000, "deleverage_discount_bps": 2000,
                  "heartbeat_minutes": 49, "volatility_window_hours": 295}  # fmt: skip
 """Found by trying 179,000 of each kind: their tables agree in the 32 bits that orders carry of them."""

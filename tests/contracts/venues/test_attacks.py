@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from offchain.route.leg import LendingAction
 from tests.support.evm import attempt, reverts
 from tests.support.lending import TRIGGER, Lending
@@ -20,7 +22,8 @@ def test_the_key_cannot_borrow_the_vault_into_an_auction_of_its_collateral(lendi
     refusals = set()
     step = usdc(64_000)
     while step > 10**6:
-        _, reason = attempt(lambda: lending.world.settle([lending.leg(LendingAction.BORROW, "USDC", step)]))
+        legs = [lending.leg(LendingAction.BORROW, "USDC", step)]
+        _, reason = attempt(partial(lending.world.settle, legs))
         if reason is not None:
             refusals.add(reason)
             step //= 2
