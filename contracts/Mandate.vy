@@ -137,7 +137,7 @@ def judge(
     after: IMandate.Book,
     change: IMandate.Change,
     venues: uint256,
-) -> IMandate.Outcome:
+) -> uint256:
     """
     @notice Charges the budgets for a settlement. Only the vault; reverts when the signer is not
             authorised, the order was made under other limits, the vault is halted, the last settlement
@@ -150,6 +150,7 @@ def judge(
     @param after The same after the legs, at the same prices.
     @param change What the legs changed.
     @param venues Number of the vault's venues.
+    @return Fractions at 1e18: loss << 192 | turnover << 128 | level of losses << 64 | level of turnover.
     """
     seat: uint256 = self._check_vault()
     assert not self._has_entered, "limits: deposit in this transaction"
@@ -197,7 +198,8 @@ def judge(
     turnover_level: uint256 = 0
     tally, loss_level, turnover_level = loss_budget._charge(tally, policy, loss, turnover)
     standing._tally = breaker._observe(tally, change.per_share_after, window)
-    return IMandate.Outcome(loss=loss, turnover=turnover, loss_level=loss_level, turnover_level=turnover_level)
+    # All are below 2**64: no capacity is above 2**16 basis points, and no charge above its level.
+    return (loss << 192) | (turnover << 128) | (loss_level << 64) | turnover_level
 
 
 @external

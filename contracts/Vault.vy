@@ -57,9 +57,9 @@ initializes: custody[state := state]
 initializes: positions[custody := custody]
 initializes: valuation[erc20 := erc20, custody := custody, state := state, positions := positions]
 initializes: orders[eip712_domain_separator := eip712_domain_separator, state := state]
-initializes: uniswap
+initializes: uniswap[custody := custody]
 initializes: delegation
-initializes: execution[custody := custody, positions := positions, uniswap := uniswap]
+initializes: execution[custody := custody, positions := positions]
 
 exports: (
     erc20.IERC20,
@@ -98,15 +98,13 @@ event Settled:
     nonce: indexed(uint256)
     signer: indexed(address)
     model_hash: bytes32
-    value_before: uint256
-    value_after: uint256
-    loss: uint256
-    turnover: uint256
-    loss_level: uint256
-    turnover_level: uint256
+    # USD at 18 decimals: before << 128 | after.
+    values: uint256
     value_per_share: uint256
-    amounts_in: DynArray[uint256, 16]
-    amounts_out: DynArray[uint256, 16]
+    # Fractions at 1e18: loss << 192 | turnover << 128 | level of losses << 64 | level of turnover.
+    charges: uint256
+    # Base units by leg: paid << 128 | got.
+    amounts: DynArray[uint256, 16]
 
 
 interface Extension:
@@ -175,62 +173,65 @@ def settle(order: orders.Order, signer: address, signature: Bytes[1024]):
     @param signer Who signed.
     @param signature ECDSA, or whatever an ERC-1271 signer takes.
     """
-    legs: DynArray[IVenue.Leg, 16] = order.legs
-    legs_hash: bytes32 = orders._hash_legs(legs)
     digest: bytes32 = orders._digest(
         order.nonce,
         order.deadline,
         order.mandate_hash,
         order.model_hash,
-        legs_hash,
+        orders._hash_legs(order.legs),
         order.min_value_per_share,
         order.max_base_fee,
     )
     orders._check_signature(signer, digest, signature)
-    orders._consume(order.nonce, order.deadline, order.max_base_fee)
+    claimed: uint256 = orders._consume(order.nonce, order.deadline, order.max_base_fee)
 
     # The loops over the assets stand here, where Vyper copies no array for a call.
     prices: DynArray[uint256, 16] = staticcall IPriceOracle(valuation.oracle).prices()
-    claimed: uint256 = state._claimed_assets()
     wallet: uint256[16] = empty(uint256[16])
     before: IMandate.Book = empty(IMandate.Book)
-    gross: uint256 = 0
+    every: uint256 = 0
     for i: uint256 in range(custody._COUNT, bound=16):
         price: uint256 = prices[i]
-        assert price <= valuation.MAX_PRICE, "vault: price too high"
+        every |= price
         amount: uint256 = custody._holding(i, claimed)
-        worth: uint256 = unsafe_div(unsafe_mul(amount, price), ONE)
         wallet[i] = amount
+        worth: uint256 = unsafe_div(unsafe_mul(amount, price), ONE)
         before.held[i] = worth
-        gross = unsafe_add(gross, worth)
-    before.gross = gross
-    before.net = gross
+        before.gross = unsafe_add(before.gross, worth)
+    # All bits of the greatest price are set, so that none of them is above it.
+    assert every <= valuation.MAX_PRICE, "vault: price too high"
+    before.net = before.gross
     before.wallet = before.held[0]
     before.health = max_value(uint256)
     owed_before: uint256[16] = empty(uint256[16])
     if positions._COUNT > 0:
         before, owed_before = execution._read_book(prices, delegation.extension)
 
-    amounts_in: DynArray[uint256, 16] = []
-    amounts_out: DynArray[uint256, 16] = []
+    amounts: DynArray[uint256, 16] = []
     touched: uint256 = 0
-    for leg: IVenue.Leg in legs:
+    for leg: IVenue.Leg in order.legs:
         i: uint256 = convert(leg.token_in, uint256)
         j: uint256 = convert(leg.token_out, uint256)
         assert max(i, j) < custody._COUNT, "orders: unknown token"
-        amount_in: uint256 = min(convert(leg.amount_in, uint256), wallet[i])
+        wanted: uint256 = convert(leg.amount_in, uint256)
+        amount_in: uint256 = min(wanted, wallet[i])
         amount_out: uint256 = 0
         if leg.venue >= execution.FIRST_VENUE:
             amount_in, amount_out = execution._run_at_venue(leg, claimed, delegation.extension)
             wallet[i] = custody._holding(i, claimed)
             wallet[j] = custody._holding(j, claimed)
         elif amount_in > 0:
-            amount_in, amount_out = execution._swap(leg, amount_in)
+            assert i != j, "orders: unknown token"
+            amount_in, amount_out = uniswap._swap(leg.venue, i, j, leg.fee, amount_in)
             wallet[i] -= amount_in
             wallet[j] += amount_out
             touched |= (1 << i) | (1 << j)
-        amounts_in.append(amount_in)
-        amounts_out.append(amount_out)
+        assert amount_out < 2**128, "orders: amount out too large"
+        # The minimum shrinks with the amount, rounded up. A lending leg has one token: its minimum is what
+        # must arrive, whatever it clamps to.
+        needed: uint256 = unsafe_mul(convert(leg.min_amount_out, uint256), wanted if i == j else amount_in)
+        assert unsafe_mul(amount_out, wanted) >= needed, "orders: amount out below minimum"
+        amounts.append((amount_in << 128) | amount_out)
 
     # Only what was traded is read again, unless something may be held or owed at venues.
     after: IMandate.Book = before
@@ -260,7 +261,8 @@ def settle(order: orders.Order, signer: address, signature: Bytes[1024]):
     change.per_share_after = valuation._per_share(after.net, prices[0], supply)
     assert change.per_share_after >= order.min_value_per_share, "limits: value per share"
     valuation._keep_mark(after.net * ONE // prices[0], supply)
-    outcome: IMandate.Outcome = extcall IMandate(valuation.mandate).judge(
+    assert max(before.net, after.net) < 2**128, "vault: value too large"
+    charges: uint256 = extcall IMandate(valuation.mandate).judge(
         signer, order.mandate_hash, before, after, change, positions._COUNT
     )
     log Settled(
@@ -268,15 +270,10 @@ def settle(order: orders.Order, signer: address, signature: Bytes[1024]):
         nonce=order.nonce,
         signer=signer,
         model_hash=order.model_hash,
-        value_before=before.net,
-        value_after=after.net,
-        loss=outcome.loss,
-        turnover=outcome.turnover,
-        loss_level=outcome.loss_level,
-        turnover_level=outcome.turnover_level,
+        values=(before.net << 128) | after.net,
         value_per_share=change.per_share_after,
-        amounts_in=amounts_in,
-        amounts_out=amounts_out,
+        charges=charges,
+        amounts=amounts,
     )
 
 

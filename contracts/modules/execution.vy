@@ -14,11 +14,9 @@ from ..interfaces import IMandate
 from ..interfaces import IVenue
 from . import custody
 from . import positions
-from . import uniswap
 
 uses: custody
 uses: positions
-uses: uniswap
 
 
 ONE: constant(uint256) = 10**18
@@ -30,27 +28,6 @@ RUN_LEG: constant(bytes4) = method_id("run_leg(uint256,(uint8,uint8,uint8,uint24
 READ_BOOK: constant(bytes4) = method_id("read_book(uint256[])", output_type=bytes4)
 # Base units by which the legs may raise a holding at a venue through the protocol's rounding alone.
 ROUNDING: constant(uint256) = 16
-
-
-@internal
-def _swap(leg: IVenue.Leg, amount_in: uint256) -> (uint256, uint256):
-    """
-    @dev Swaps in a Uniswap pool.
-    @param amount_in What the leg wants to sell, as far as it is there.
-    @return What the pool took and what it paid, in base units.
-    """
-    assert leg.token_in != leg.token_out, "orders: unknown token"
-    taken: uint256 = 0
-    amount_out: uint256 = 0
-    taken, amount_out = uniswap._swap(
-        leg.venue,
-        custody._TOKENS[convert(leg.token_in, uint256)],
-        custody._TOKENS[convert(leg.token_out, uint256)],
-        leg.fee,
-        amount_in,
-    )
-    self._check_minimum(leg, taken, amount_out)
-    return taken, amount_out
 
 
 @internal
@@ -70,19 +47,7 @@ def _run_at_venue(leg: IVenue.Leg, claimed: uint256, extension: address) -> (uin
     amount_in: uint256 = had_in - min(had_in, custody._holding(i, claimed))
     amount_out: uint256 = custody._holding(j, claimed)
     amount_out -= min(had_out, amount_out)
-    # A lending leg has one token: its minimum is what must arrive, whatever it clamps to.
-    self._check_minimum(leg, convert(leg.amount_in, uint256) if i == j else amount_in, amount_out)
     return amount_in, amount_out
-
-
-@internal
-@pure
-def _check_minimum(leg: IVenue.Leg, amount_in: uint256, amount_out: uint256):
-    """
-    @dev The minimum shrinks with the amount, rounded up.
-    """
-    needed: uint256 = convert(leg.min_amount_out, uint256) * amount_in
-    assert amount_out * convert(leg.amount_in, uint256) >= needed, "orders: amount out below minimum"
 
 
 @internal

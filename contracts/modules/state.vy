@@ -28,10 +28,14 @@ def order_nonce() -> uint256:
 
 
 @internal
-def _use_nonce(nonce: uint256):
+def _use_nonce(nonce: uint256) -> uint256:
+    """
+    @return Claimed assets.
+    """
     word: uint256 = self._word
     assert nonce == word >> NONCE_OFFSET, "orders: wrong nonce"
     self._word = word + (1 << NONCE_OFFSET)
+    return (word >> CLAIMED_OFFSET) & (2**16 - 1)
 
 
 @internal

@@ -13,6 +13,9 @@
 
 
 from ethereum.ercs import IERC20
+from . import custody
+
+uses: custody
 
 
 interface UniswapV2Pair:
@@ -28,6 +31,7 @@ interface UniswapV3Pool:
 
 UNISWAP_V2: constant(uint8) = 0
 UNISWAP_V3: constant(uint8) = 1
+ADDRESS: constant(uint256) = 2**160 - 1
 
 # CREATE2: 0xff, then the factory.
 V2_FACTORY: constant(bytes21) = 0xff5c69bee701ef814a2b6a3edd4b1652cb9cc5aa6f
@@ -40,10 +44,8 @@ LOWEST_SQRT_PRICE: constant(uint160) = 4295128740
 HIGHEST_SQRT_PRICE: constant(uint160) = 1461446703485210103287273052203988822378723970341
 
 
-# What the callback may pay, set just before a pool is called.
-_expected_pool: transient(address)
-_expected_token: transient(address)
-_expected_maximum: transient(uint256)
+# What the callback may pay, set just before a pool is called: index of the token << 160 | pool.
+_expected: transient(uint256)
 
 
 @external
@@ -51,34 +53,56 @@ _expected_maximum: transient(uint256)
 def uniswapV3SwapCallback(amount0_delta: int256, amount1_delta: int256, data: Bytes[32]):
     """
     @notice Pays a pool for the swap the vault is making there. Only that pool, only during it:
-            reverts for anyone else, a second time, or above the amount of the leg.
+            reverts for anyone else or a second time. The swap reverts when it was above the amount
+            of the leg.
     @param amount0_delta What the pool is owed of its token0, if positive.
     @param amount1_delta What the pool is owed of its token1, if positive.
     @param data Not used.
     """
-    assert msg.sender == self._expected_pool, "uniswap: unexpected callback"
-    amount: uint256 = convert(max(amount0_delta, amount1_delta), uint256)
-    assert amount <= self._expected_maximum, "uniswap: unexpected amount"
-    self._expected_pool = empty(address)
-    self._pay(self._expected_token, msg.sender, amount)
+    expected: uint256 = self._expected
+    assert convert(msg.sender, uint256) == expected & ADDRESS, "uniswap: unexpected callback"
+    self._expected = 0
+    self._pay(custody._TOKENS[expected >> 160], msg.sender, convert(max(amount0_delta, amount1_delta), uint256))
 
 
 @internal
-def _swap(venue: uint8, token_in: address, token_out: address, fee: uint24, amount_in: uint256) -> (uint256, uint256):
+def _swap(venue: uint8, i: uint256, j: uint256, fee: uint24, amount_in: uint256) -> (uint256, uint256):
     """
     @dev Swaps an exact input.
+    @param i Index of the token sold, below the number of tokens.
+    @param j Index of the token bought, below it as well.
     @return What the pool took and what it paid, in base units.
     """
-    if venue == UNISWAP_V3:
-        return self._swap_v3(token_in, token_out, fee, amount_in)
-    assert venue == UNISWAP_V2, "uniswap: unknown venue"
-    assert fee == 0, "uniswap: unknown fee"
-    return amount_in, self._swap_v2(token_in, token_out, amount_in)
+    token_in: address = custody._TOKENS[i]
+    token_out: address = custody._TOKENS[j]
+    zero_for_one: bool = convert(token_in, uint160) < convert(token_out, uint160)
+    if venue == UNISWAP_V2:
+        assert fee == 0, "uniswap: unknown fee"
+        return amount_in, self._swap_v2(token_in, token_out, zero_for_one, amount_in)
+    assert venue == UNISWAP_V3, "uniswap: unknown venue"
+    pool: uint256 = self._pool(token_in, token_out, fee, zero_for_one)
+    self._expected = (i << 160) | pool
+    amount0: int256 = 0
+    amount1: int256 = 0
+    amount0, amount1 = extcall UniswapV3Pool(convert(pool, address)).swap(
+        self,
+        zero_for_one,
+        convert(amount_in, int256),
+        LOWEST_SQRT_PRICE if zero_for_one else HIGHEST_SQRT_PRICE,
+        b"",
+        skip_contract_check=True,
+    )
+    taken: uint256 = convert(amount0 if zero_for_one else amount1, uint256)
+    # A genuine pool answers what it asked the callback for.
+    assert taken <= amount_in, "uniswap: unexpected amount"
+    if taken == 0:
+        # A pool that took nothing may not have called back; its permission must not outlive the leg.
+        self._expected = 0
+    return taken, convert(-(amount1 if zero_for_one else amount0), uint256)
 
 
 @internal
-def _swap_v2(token_in: address, token_out: address, amount_in: uint256) -> uint256:
-    zero_for_one: bool = convert(token_in, uint160) < convert(token_out, uint160)
+def _swap_v2(token_in: address, token_out: address, zero_for_one: bool, amount_in: uint256) -> uint256:
     pair: address = self._pair(token_in, token_out, zero_for_one)
     reserve0: uint112 = 0
     reserve1: uint112 = 0
@@ -97,30 +121,6 @@ def _swap_v2(token_in: address, token_out: address, amount_in: uint256) -> uint2
 
 
 @internal
-def _swap_v3(token_in: address, token_out: address, fee: uint24, amount_in: uint256) -> (uint256, uint256):
-    zero_for_one: bool = convert(token_in, uint160) < convert(token_out, uint160)
-    pool: address = self._pool(token_in, token_out, fee, zero_for_one)
-    self._expected_pool = pool
-    self._expected_token = token_in
-    self._expected_maximum = amount_in
-    amount0: int256 = 0
-    amount1: int256 = 0
-    amount0, amount1 = extcall UniswapV3Pool(pool).swap(
-        self,
-        zero_for_one,
-        convert(amount_in, int256),
-        LOWEST_SQRT_PRICE if zero_for_one else HIGHEST_SQRT_PRICE,
-        b"",
-        skip_contract_check=True,
-    )
-    taken: uint256 = convert(amount0 if zero_for_one else amount1, uint256)
-    if taken == 0:
-        # A pool that took nothing may not have called back; its permission must not outlive the leg.
-        self._expected_pool = empty(address)
-    return taken, convert(-(amount1 if zero_for_one else amount0), uint256)
-
-
-@internal
 def _pay(token: address, to: address, amount: uint256):
     # That a token is there needs no check: a pool that was not paid reverts.
     assert extcall IERC20(token).transfer(to, amount, default_return_value=True, skip_contract_check=True), (
@@ -134,19 +134,13 @@ def _pair(token_in: address, token_out: address, zero_for_one: bool) -> address:
     token0: address = token_in if zero_for_one else token_out
     token1: address = token_out if zero_for_one else token_in
     salt: bytes32 = keccak256(concat(convert(token0, bytes20), convert(token1, bytes20)))
-    return self._low_address(keccak256(concat(V2_FACTORY, salt, V2_INIT_CODE_HASH)))
+    return convert(convert(keccak256(concat(V2_FACTORY, salt, V2_INIT_CODE_HASH)), uint256) & ADDRESS, address)
 
 
 @internal
 @pure
-def _pool(token_in: address, token_out: address, fee: uint24, zero_for_one: bool) -> address:
+def _pool(token_in: address, token_out: address, fee: uint24, zero_for_one: bool) -> uint256:
     token0: address = token_in if zero_for_one else token_out
     token1: address = token_out if zero_for_one else token_in
     salt: bytes32 = keccak256(abi_encode(token0, token1, fee))
-    return self._low_address(keccak256(concat(V3_FACTORY, salt, V3_INIT_CODE_HASH)))
-
-
-@internal
-@pure
-def _low_address(digest: bytes32) -> address:
-    return convert(convert(digest, uint256) & (2**160 - 1), address)
+    return convert(keccak256(concat(V3_FACTORY, salt, V3_INIT_CODE_HASH)), uint256) & ADDRESS

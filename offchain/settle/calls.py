@@ -38,7 +38,7 @@ EIP712_DOMAIN = "eip712Domain()"
 BALANCE_OF = "balanceOf(address)"
 ALLOWANCE = "allowance(address,address)"
 
-_SETTLED_DATA = ["bytes32", *["uint256"] * 7, "uint256[]", "uint256[]"]
+_SETTLED_DATA = ["bytes32", "uint256", "uint256", "uint256", "uint256[]"]
 SETTLED = f"Settled(bytes32,uint256,address,{','.join(_SETTLED_DATA)})"
 CANCELLED = "Cancelled(uint256,address)"
 TRIPPED = "Tripped(uint256,uint256,uint256,uint256,address)"
@@ -176,7 +176,10 @@ def decode_settled(log: dict[str, Any]) -> SettledEvent:
         values = decode(_SETTLED_DATA, bytes.fromhex(log["data"][2:]))
     except DecodingError as error:
         raise CalldataError(f"log: Settled's data do not decode ({error}); is the vault another version?") from error
-    model_hash, before, after, loss, turnover, loss_level, turnover_level, per_share, amounts_in, amounts_out = values
+    model_hash, worth, per_share, charges, amounts = values
+    before, after = unpacked(worth, 128)
+    loss, turnover, loss_level, turnover_level = unpacked(charges, 64)
+    legs = [unpacked(amount, 128) for amount in amounts]
     return SettledEvent(
         digest=topics[1],
         nonce=int(topics[2], 16),
@@ -189,9 +192,14 @@ def decode_settled(log: dict[str, Any]) -> SettledEvent:
         loss_level=loss_level,
         turnover_level=turnover_level,
         value_per_share=per_share,
-        amounts_in=tuple(amounts_in),
-        amounts_out=tuple(amounts_out),
+        amounts_in=tuple(paid for paid, _ in legs),
+        amounts_out=tuple(got for _, got in legs),
     )
+
+
+def unpacked(word: int, bits: int) -> tuple[int, ...]:
+    """Numbers of so many bits that the contracts put into one word of 256, highest first."""
+    return tuple((word >> offset) & ((1 << bits) - 1) for offset in range(256 - bits, -1, -bits))
 
 
 def _hash32(value: str, field: str) -> bytes:

@@ -68,7 +68,8 @@ def _orders(found: Audit, orders: list[OrderRecord], events: dict[str, object]) 
         elif event is not None and row.settlement is not None:
             args = event["args"]
             told = (row.settlement.nonce, row.settlement.value_after, list(row.settlement.amounts_out))
-            if told != (args["nonce"], args["value_after"], list(args["amounts_out"])):
+            low = 2**128
+            if told != (args["nonce"], args["values"] % low, [amount % low for amount in args["amounts"]]):
                 found.mismatches.append(f"order {row.digest}: its settlement differs from the event")
             if row.state is not State.FINAL:
                 found.mismatches.append(f"order {row.digest}: settled, but {row.state}")

@@ -22,6 +22,7 @@ from offchain.sandbox.arbitrage import Swap, pool_for
 from tests.support.evm import Contract, attempt
 from tests.support.lagging_oracle import COINS, TOLERATED, LaggingOracle, Look
 from tests.support.reference import Windows, inside_or_closer
+from tests.support.settled import settled_event
 from tests.support.thief import Thief
 from tests.support.world import DAY, ONE, Leg, Limits, World, usdc
 
@@ -412,7 +413,7 @@ class VaultMachine(RuleBasedStateMachine):
             assert reason in REFUSALS
 
     def _check_settled(self, before: Look) -> None:
-        settled, after = self.vault.event("Settled"), self._look()
+        settled, after = settled_event(self.vault), self._look()
         limits = self.world.limits()
         self.nonce += 1
         found = self._condition(before.per_share, self.peak, limits)

@@ -8,8 +8,7 @@ Tests of the contracts, attacks and state machines play on it::
     world.invest()                                      # signed orders, real pools
     world.set_feed("ETH/USD", 2900)                     # a Chainlink round
     world.trade_market_to(WETH=2850)                    # an arbitrageur moves every pool
-    order = world.order([world.leg("WETH", "USDC", 10**18)])
-    settled = world.settle(order)                       # the Settled event
+    settled = world.settle([world.leg("WETH", "USDC", 10**18)])  # the Settled event
 
 Indices are those of the vault's assets; where an asset is asked for, its symbol will do.
 """
@@ -38,6 +37,7 @@ from offchain.settle.deployment import DeploymentPlan, Roles, plan_deployment
 from offchain.settle.development import development_key, sandbox_deployer
 from tests.support.contracts import DEPLOYABLE, compiled
 from tests.support.evm import Contract, Evm, Method, address_of
+from tests.support.settled import settled_event
 from tests.support.vaults import BLUE_CHIP, default_roles
 
 ONE = 10**18
@@ -342,7 +342,7 @@ class World:
         if not isinstance(order, Order):
             order = self.order(order)
         self.vault.settle(order, signer, self.sign(order, signer), sender=relayer)
-        return self.vault.event("Settled")
+        return settled_event(self.vault)
 
     def invest(self, weights: Mapping[str, float] | None = None) -> dict[str, Any]:
         """Bring a blue-chip vault to weights, by default its benchmark, in one settlement."""

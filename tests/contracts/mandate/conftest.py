@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from offchain.settle.calls import unpacked
 from offchain.settle.development import development_address
 from tests.support.evm import Contract, Evm
 from tests.support.world import DAY, ONE, Limits, book, deploy_product, deploy_timelock, report
@@ -16,6 +17,8 @@ from tests.support.world import DAY, ONE, Limits, book, deploy_product, deploy_t
 DELAY = 2 * DAY
 VAULT = "keeper"
 """The account that plays the vault."""
+CHARGES = ("loss", "turnover", "loss_level", "turnover_level")
+"""What a judgement answers, 64 bits each."""
 
 
 def loose_limits(count: int = 2, **changes: Any) -> Limits:
@@ -43,13 +46,13 @@ class Judge:
         per_share_after: int = ONE,
     ) -> dict[str, int]:
         """Let it judge a settlement; values are USD at 18 decimals."""
-        outcome = self.mandate.judge(
+        charges = self.mandate.judge(
             signer,
             self.mandate.mandate_hash() if mandate_hash is None else mandate_hash,
             *report(book(before), book(after), risen, per_share_before, per_share_after),
             sender=VAULT,
         )
-        return dict(zip(("loss", "turnover", "loss_level", "turnover_level"), outcome, strict=True))
+        return dict(zip(CHARGES, unpacked(charges, 64), strict=True))
 
 
 def deploy_judge(evm: Evm, limits: Limits) -> Judge:

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.contracts.mandate.conftest import VAULT, Judge, deploy_judge, loose_limits
+from offchain.settle.calls import unpacked
+from tests.contracts.mandate.conftest import CHARGES, VAULT, Judge, deploy_judge, loose_limits
 from tests.support import world
 from tests.support.evm import Evm, reverts
 from tests.support.world import ONE
@@ -35,8 +36,8 @@ class Book(NamedTuple):
 
 def judged(judge: Judge, before: Book, after: Book, risen: int = 0) -> dict[str, int]:
     reported = world.report(before.scaled(), after.scaled(), risen)
-    outcome = judge.mandate.judge("optimizer", judge.mandate.mandate_hash(), *reported, sender=VAULT)
-    return dict(zip(("loss", "turnover", "loss_level", "turnover_level"), outcome, strict=True))
+    charges = judge.mandate.judge("optimizer", judge.mandate.mandate_hash(), *reported, sender=VAULT)
+    return dict(zip(CHARGES, unpacked(charges, 64), strict=True))
 
 
 def limited(evm: Evm, **changes: Any) -> Judge:

@@ -81,10 +81,11 @@ def test_calldata_cut_short_is_refused():
 
 
 def test_settled_is_decoded_field_by_field():
-    values = [b"\x22" * 32, 1000, 990, 10**16, 2 * 10**16, 3, 4, 5, [6, 7], [8, 9]]
+    charges = 10**16 << 192 | 2 * 10**16 << 128 | 3 << 64 | 4
+    values = [b"\x22" * 32, 1000 << 128 | 990, 5, charges, [6 << 128 | 8, 7 << 128 | 9]]
     log = {
         "topics": [topic(calls.SETTLED), "0x" + "aa" * 32, f"0x{7:064x}", "0x" + "00" * 12 + SIGNER[2:]],
-        "data": "0x" + encode(["bytes32", *["uint256"] * 7, "uint256[]", "uint256[]"], values).hex(),
+        "data": "0x" + encode(["bytes32", *["uint256"] * 3, "uint256[]"], values).hex(),
     }
 
     event = decode_settled(log)
