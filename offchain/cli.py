@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -28,6 +28,9 @@ from offchain.settle import commands as settle_commands
 
 USER_ERROR = 2
 BUG = 1
+INTERRUPTED = 130
+USAGE_ERROR: Any = typer.BadParameter.__base__
+"""Base of what typer refuses in a command line; it has no other public name."""
 
 app = typer.Typer(
     name="plimsoll",
@@ -96,30 +99,28 @@ def check(
 ) -> None:
     """Check a mandate and show its bounds; the first mistake is named in one line."""
     from offchain.mandate import load_mandate
+    from offchain.mandate.summary import summary_lines
 
     mandate = load_mandate(file)
     if as_json:
         typer.echo(mandate.model_dump_json(indent=2))
         return
-    typer.echo(f"{mandate.name} ({mandate.symbol}) on chain {mandate.chain_id}, base asset {mandate.base_asset}")
-    typer.echo(f"{'asset':<8}{'min':>9}{'max':>9}{'benchmark':>11}")
-    for asset in mandate.ordered_assets:
-        bounds = (asset.min_weight_bps / 1e4, asset.max_weight_bps / 1e4, asset.benchmark_weight_bps / 1e4)
-        typer.echo(f"{asset.symbol:<8}{bounds[0]:>9.2%}{bounds[1]:>9.2%}{bounds[2]:>11.2%}")
-    limits = mandate.limits
-    typer.echo(f"Loss budget {limits.loss_capacity_bps} bps, {limits.loss_refill_bps_per_day} a day")
-    typer.echo(f"Turnover {limits.turnover_capacity_bps} bps, {limits.turnover_refill_bps_per_day} a day")
-    typer.echo(f"Breaker at {limits.drawdown_reduce_bps} and {limits.drawdown_halt_bps} bps below the peak")
+    for line in summary_lines(mandate):
+        typer.echo(line)
 
 
 def main() -> None:
     """Run the command line; a failure is one line on stderr.
 
-    Exit codes: 0 done, 2 bad input or a refusal (the line names the culprit),
-    1 an unexpected error (``--debug`` shows where).
+    Exit codes: 0 done, 1 an unexpected error (``--debug`` shows where) or what a command says of itself, 2 bad
+    input or a refusal (the line names the culprit), 130 interrupted.
     """
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
+    except USAGE_ERROR as error:
+        _refuse_usage(error)
+    except typer.Abort:
+        sys.exit(INTERRUPTED)
     except PlimsollError as error:
         print(f"error: {_one_line(error)}", file=sys.stderr)
         sys.exit(USER_ERROR)
@@ -135,6 +136,16 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(BUG)
+
+
+def _refuse_usage(error: Any) -> NoReturn:
+    message = error.format_message()
+    if "\n" in message:
+        error.show()  # the help of a group that was called without a command
+    else:
+        hint = "" if error.ctx is None else f" (see `{error.ctx.command_path} --help`)"
+        print(f"error: {message.rstrip('.')}{hint}", file=sys.stderr)
+    sys.exit(USER_ERROR)
 
 
 def _one_line(error: BaseException) -> str:

@@ -58,6 +58,8 @@ class VaultCommand(ConnectedProviderCommand):
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         try:
             return super().make_context(*args, **kwargs)
+        except click.UsageError as error:
+            raise Refusal(f"{error.format_message().rstrip('.')} (see `ape run {self.name} --help`)") from error
         except ApeException as error:
             raise Refusal(_one_line(error)) from error
 

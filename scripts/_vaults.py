@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -199,23 +199,6 @@ def transact(provider: Any, account: Any, target: str, calldata: str | bytes) ->
     if receipt["status"] != 1:
         raise ScriptError(f"transaction {sent.txn_hash} was mined and failed; nothing else was sent")
     return receipt
-
-
-def base_units(text: str, decimals: int, option: str) -> int:
-    """Turn whole units as typed into base units.
-
-    Raises
-    ------
-    ScriptError
-        Not a positive number, or finer than the token.
-    """
-    try:
-        amount = Decimal(text).scaleb(decimals)
-        if amount.is_finite() and amount > 0 and amount == int(amount):
-            return int(amount)
-    except (InvalidOperation, OverflowError):
-        pass
-    raise ScriptError(f"{option} {text}: must be a positive number with at most {decimals} decimals")
 
 
 def whole(amount: int, decimals: int) -> str:

@@ -8,13 +8,13 @@ from typing import Any
 
 import click
 
+from offchain.settle.units import base_units
 from scripts._accounts import account_options, choose_account
 from scripts._command import ScriptError, VaultCommand, answer, json_option
 from scripts._vaults import (
     BREAKER_STATES,
     SHARE_DECIMALS,
     StandingVault,
-    base_units,
     deployments_option,
     open_vault,
     transact,

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import click
 
+from offchain.settle.units import base_units
 from scripts._accounts import account_options, choose_account
 from scripts._command import ScriptError, VaultCommand, answer, json_option
 from scripts._positions import POSITION, debts_approved, read_positions
@@ -17,7 +18,6 @@ from scripts._vaults import (
     SHARE_DECIMALS,
     AssetName,
     StandingVault,
-    base_units,
     deployments_option,
     open_vault,
     transact,
@@ -69,6 +69,7 @@ def cli(
     amount = chosen_shares(standing, shares, account.address, in_kind=in_kind)
     names = standing.asset_names()
     mask = skip_mask(names, skipped, len(standing.vault.venues()))
+    fee_bps = exit_fee_bps(standing, amount, in_kind=in_kind)
     if in_kind:
         left_with = leave_in_kind(provider, standing, account, amount, mask)
     else:
@@ -84,6 +85,7 @@ def cli(
             "account": account.address,
             "shares": str(amount),
             "shares_left": str(left),
+            "exit_fee_bps": fee_bps,
             "paid": {one.symbol: str(paid) for one, paid in zip(names, amounts, strict=True)},
             "receipts": {one.symbol: str(got) for one, got in zip(names, left_with.receipts, strict=False) if got},
             "debt_brought": {one.symbol: str(debt) for one, debt in zip(names, left_with.debts, strict=False) if debt},
@@ -97,6 +99,7 @@ def cli(
             *(line(one, paid, bool(mask >> i & 1)) for i, (one, paid) in enumerate(zip(names, amounts, strict=True))),
             *position_lines(names, left_with, claimed=bool(mask >> SKIP_VENUES)),
             f"shares   {whole(amount, SHARE_DECIMALS)} burned, {whole(left, SHARE_DECIMALS)} left",
+            f"fee      {fee_bps} bps of what they were worth, stays in the vault",
             f"gas      {receipt['gasUsed']:,}",
             f"tx       {transaction}",
         ],
@@ -122,6 +125,13 @@ def position_lines(names: Sequence[AssetName], left: Left, *, claimed: bool) -> 
             yield f"{one.symbol:<8} {whole(got, one.decimals)}  {how}"
         if brought:
             yield f"{one.symbol:<8} {whole(brought, one.decimals)} of debt {'stay with it' if claimed else 'repaid'}"
+
+
+def exit_fee_bps(standing: StandingVault, shares: int, *, in_kind: bool) -> int:
+    """What leaving costs; the last one to leave in kind pays nothing."""
+    if in_kind and shares == int(standing.vault.totalSupply()):
+        return 0
+    return int(standing.mandate.limits().exit_fee_bps)
 
 
 def chosen_shares(standing: StandingVault, text: str, holder: str, *, in_kind: bool) -> int:

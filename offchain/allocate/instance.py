@@ -22,7 +22,7 @@ from offchain.forecast.forecast import Forecast
 from offchain.forecast.model import model_hash
 from offchain.mandate import CvarObjective, Mandate
 from offchain.market.snapshot import AssetState, Block, BreakerState, PoolState, Snapshot, VaultState
-from offchain.route.instance import Token, read_document, read_pools, read_token
+from offchain.route.instance import Token, named, read_document, read_pools, read_token
 from offchain.route.json_reader import InstanceError, Node
 from offchain.route.uniswap_v2 import UniswapV2Pool
 from offchain.route.uniswap_v3 import UniswapV3Pool
@@ -50,7 +50,8 @@ def load_plan_instance(file: Path, mandate: Mandate) -> PlanInstance:
     InstanceError
         The file cannot be read, makes no sense, or does not fit the mandate; names the path inside it.
     """
-    return parse_plan_instance(read_document(file), mandate)
+    with named(file):
+        return parse_plan_instance(read_document(file), mandate)
 
 
 def parse_plan_instance(document: Any, mandate: Mandate) -> PlanInstance:

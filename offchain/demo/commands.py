@@ -52,7 +52,8 @@ def demo(
         BarColumn(),
         TimeElapsedColumn(),
     )
-    bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    console = Console(stderr=True)
+    bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
     with (out / "keeper.log").open("w") as log, bar:
         configure_logs(log)
         task = bar.add_task("days", total=days)

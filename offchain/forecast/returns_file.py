@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from offchain.errors import why_unreadable
 from offchain.forecast.errors import ForecastError
 from offchain.forecast.volatility.bars import Bars
 from offchain.forecast.volatility.sample import Sample
@@ -86,7 +87,7 @@ def _cells(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
         raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         lines = raw.decode("utf-8-sig").splitlines()
     except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise ForecastError(f"{path}: cannot be read as CSV ({error})") from error
+        raise ForecastError(f"{path}: {why_unreadable(error, 'CSV')}") from error
     rows = [(number, [cell.strip() for cell in cells]) for number, cells in enumerate(csv.reader(lines), 1) if cells]
     rows = [(number, cells) for number, cells in rows if any(cells)]
     if not rows:

@@ -47,7 +47,9 @@ def run(
     vault: VaultOption,
     mandate: MandateOption,
     account: Annotated[Path, typer.Option("--account", help="Keystore file or kms:KEY that pays for gas.")],
-    signer: Annotated[Path | None, typer.Option("--signer", help="The same that signs orders; another key.")] = None,
+    signer: Annotated[
+        Path | None, typer.Option("--signer", help="The same that signs orders; must be another key.")
+    ] = None,
     journal: Annotated[
         str | None,
         typer.Option(
@@ -201,6 +203,11 @@ def status(
     for name in ("ticks", "orders", "transactions"):
         counts = ", ".join(f"{count} {state}" for state, count in found[name].items())
         typer.echo(f"{name.capitalize()}: {counts or 'none'}")
+    settled = found["last_settlement"]
+    if settled is not None:
+        worth, lost = int(settled["value_after"]) / 10**18, settled["loss_bps"]
+        typer.echo(f"Last settlement: {settled['transaction']} in block {settled['block']}")
+        typer.echo(f"  vault worth ${worth:,.2f} after it, {lost:.2f} basis points charged to the loss budget")
     for order in found["open_orders"]:
         typer.echo(f"Open: order {order['digest']} nonce {order['nonce']} {order['state']} {order['detail']}")
     for waiting in found["waiting"]:
@@ -278,7 +285,7 @@ def doctor(
     account: Annotated[
         Path | None, typer.Option("--account", help="Keystore file or kms:KEY that pays for gas.")
     ] = None,
-    signer: Annotated[Path | None, typer.Option("--signer", help="Keystore file that signs orders.")] = None,
+    signer: Annotated[Path | None, typer.Option("--signer", help="Keystore file or kms:KEY that signs orders.")] = None,
     journal: Annotated[
         str | None, typer.Option("--journal", envvar="PLIMSOLL_JOURNAL", help="Where the journal is, or will be.")
     ] = None,

@@ -8,6 +8,8 @@ units. ``docs/engine.md`` lists the fields of every kind of pool.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,7 +63,19 @@ def load_instance(file: Path) -> Instance:
     InstanceError
         The file cannot be read, is no JSON, or makes no sense; names the path inside it.
     """
-    return parse_instance(read_document(file))
+    with named(file):
+        return parse_instance(read_document(file))
+
+
+@contextmanager
+def named(file: Path) -> Iterator[None]:
+    """Name the file in complaints about what is inside it."""
+    try:
+        yield
+    except InstanceError as error:
+        if error.path == str(file):
+            raise
+        raise InstanceError(f"{file}: {error.path}", error.why) from None
 
 
 def read_document(file: Path) -> Any:

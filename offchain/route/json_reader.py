@@ -21,10 +21,12 @@ class InstanceError(RouteError):
     ----------
     path
         Where in the file, for instance ``pools[3].reserves[0]``.
+    why
+        What is wrong there.
     """
 
     def __init__(self, path: str, why: str) -> None:
-        self.path = path
+        self.path, self.why = path, why
         super().__init__(f"{path}: {why}")
 
 

@@ -99,10 +99,10 @@ def status(port: WhichPort = None, as_json: Json = False) -> None:
     when = f"{datetime.fromtimestamp(answer.timestamp, UTC):%Y-%m-%d %H:%M:%S} UTC by its own clock"
     console.print(f"{answer.rpc_url} (pid {found.pid}), deployments in {answer.deployments}.json")
     console.print(f"block {answer.block}, {when}, base fee {answer.base_fee / 1e9:.3f} gwei")
-    feeds = Table("feed", "price", "age", Column("proxy", no_wrap=True))
+    feeds = Table("feed", "price", "age", Column("proxy", no_wrap=True), box=None)
     for feed in answer.feeds:
         feeds.add_row(feed.name, f"{feed.price:,.6g}", f"{answer.timestamp - feed.updated_at} s", feed.proxy)
-    pools = Table("pool", "price", Column("address", no_wrap=True))
+    pools = Table(Column("pool", no_wrap=True), "price", Column("address", no_wrap=True), box=None)
     for pool in answer.pools:
         pools.add_row(pool.name, f"{pool.price:,.8g}", pool.address)
     console.print(feeds)
@@ -112,7 +112,7 @@ def status(port: WhichPort = None, as_json: Json = False) -> None:
 @app.command(epilog="Example: plimsoll sandbox give alice 100 WETH")
 def give(
     role: Annotated[str, typer.Argument(help="Whose account, such as alice.")],
-    amount: Annotated[float, typer.Argument(min=0, help="Whole tokens.")],
+    amount: Annotated[str, typer.Argument(help="Whole tokens, such as 100 or 0.5.")],
     symbol: Annotated[str, typer.Argument(help="Token, such as WETH.")],
     port: WhichPort = None,
     as_json: Json = False,
@@ -123,18 +123,19 @@ def give(
     from offchain.sandbox.rpc import Rpc
     from offchain.sandbox.tokens import gift
     from offchain.settle.development import development_address
+    from offchain.settle.units import base_units
 
     receiver = development_address(role)
     if symbol not in addresses.TOKENS:
         raise typer.BadParameter(f"{symbol}: no token of the sandbox; they are {', '.join(addresses.TOKENS)}")
+    units = base_units(amount, addresses.DECIMALS[symbol], "amount")
     chain = Chain(Rpc(background.find(port).rpc_url), development_address("market"))
     chain.impersonate(chain.sender)
-    units = round(amount * 10 ** addresses.DECIMALS[symbol])
     chain.send_all(gift(chain, symbol, receiver, units))
     if as_json:
         _print_json({"receiver": receiver, "token": addresses.TOKENS[symbol], "amount": str(units)})
     else:
-        typer.echo(f"{role} ({receiver}) has {amount:g} {symbol} more.")
+        typer.echo(f"{role} ({receiver}) has {amount} {symbol} more.")
 
 
 class _Progress:

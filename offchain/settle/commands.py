@@ -55,7 +55,8 @@ def safe(
     out.write_text(json.dumps(document, indent=2) + "\n")
     for call in batch:
         typer.echo(f"{call.to} {call.function['name']}")
-    typer.echo(f"{len(batch)} transactions in {out}, checksum {document['meta']['checksum']}")
+    count = "1 transaction" if len(batch) == 1 else f"{len(batch)} transactions"
+    typer.echo(f"{count} in {out}, checksum {document['meta']['checksum']}")
 
 
 def _read(text: str) -> BatchCall:

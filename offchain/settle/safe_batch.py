@@ -81,15 +81,16 @@ def batch_call(to: str, abi: Sequence[Mapping[str, Any]], name: str, arguments: 
     if not _changes_state(function):
         raise BatchError(f"{name}: only answers, so a batch of it does nothing")
     expected = function["inputs"]
+    shape = ", ".join(f"{item['name']}: {item['type']}" for item in expected)
     if len(arguments) != len(expected):
-        shape = ", ".join(f"{item['name']}: {item['type']}" for item in expected)
         raise BatchError(f"{name}: {len(arguments)} arguments given, it takes ({shape})")
     values = tuple(_value(item, value) for item, value in zip(expected, arguments, strict=True))
     call = BatchCall(str(to_checksum_address(to)), function, values)
     try:
         call.data  # noqa: B018 - arguments that do not fit are refused here and not when the Safe signs
     except Exception as error:
-        raise BatchError(f"{name}: an argument does not fit: {error}") from None
+        given = ", ".join(map(str, arguments))
+        raise BatchError(f"{name}: {given} does not fit, it takes ({shape}): {error}") from None
     return call
 
 

@@ -127,10 +127,12 @@ def test_redeems_for_the_base_asset(scripts: ApeScripts, vault: DeployedVault) -
     accounts = scripts.ape_data / "accounts"
     accounts.mkdir(parents=True, exist_ok=True)
     (accounts / "depositor.json").write_text(keyfile("alice").read_text())
+    (accounts / "depositor.json").chmod(0o600)
     answer = scripts.answer("redeem", "--shares", "100", "--account", "depositor", passphrase=PASSWORD)
     after = vault.token(0).functions.balanceOf(development_address("alice")).call()
     assert int(answer["shares"]) == 100 * SHARE
     assert int(answer["paid"]["USDC"]) == after - before > 0
+    assert answer["exit_fee_bps"] == vault.mandate.functions.limits().call()[9]
 
 
 def test_leaves_in_kind_with_a_claim_to_what_it_skips(scripts: ApeScripts, vault: DeployedVault) -> None:

@@ -18,9 +18,11 @@ import pytest
 
 from offchain import cli
 from offchain.keeper.journal import Journal
+from offchain.mandate import load_mandate
 from offchain.sandbox.anvil import Anvil
 from offchain.sandbox.keys import PASSWORD, keyfile
 from offchain.settle.development import development_address
+from tests.support.contracts import PROJECT
 from tests.support.vaults import BLUE_CHIP, deploy_vault
 
 PLIMSOLL = Path(sys.executable).with_name("plimsoll")
@@ -290,6 +292,64 @@ def test_backtest_of_a_mandate_that_lends_runs_with_its_loan(plimsoll, walked, t
 def test_backtest_that_cannot_be_names_the_culprit(plimsoll, walked, tmp_path, options, culprit):
     command = ("backtest", "--mandate", BLUE_CHIP, "--prices", walked, "--out", tmp_path, "--json", *options)
     check_refusal(plimsoll(*command), culprit)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "culprit"),
+    [
+        (("mandate", "check"), "argument 'file' (see `plimsoll mandate check --help`)"),
+        (("plan", "--mandate", BLUE_CHIP, "--vault", NOWHERE), "--rpc and --vault, or --instance"),
+        (("demo", "--days", "some"), "'--days'"),
+        (("unfurl",), "'unfurl' (see `plimsoll --help`)"),
+        (("sandbox", "give", "alice", "1", "DOGE"), "DOGE: no token of the sandbox"),
+        (("sandbox", "give", "alice", "1.0000001", "USDC"), "amount 1.0000001: must be a positive number with at"),
+        (("risk", "--prices", "nowhere.csv"), "nowhere.csv: No such file or directory"),
+        (("route", "--instance", "nowhere.json"), "nowhere.json: No such file or directory"),
+    ],
+)
+def test_what_is_typed_wrong_is_named_in_one_line(plimsoll, arguments, culprit):
+    check_refusal(plimsoll(*arguments), culprit)
+
+
+@pytest.mark.parametrize("command", ["route", "plan"])
+def test_complaint_about_the_inside_of_a_file_names_the_file(plimsoll, tmp_path, command):
+    path = tmp_path / "basket.json"
+    path.write_text("{}")
+    mandate = ("--mandate", BLUE_CHIP) if command == "plan" else ()
+
+    check_refusal(plimsoll(command, "--instance", path, *mandate), f"{path}: tokens: is missing")
+
+
+def test_mandate_check_names_every_rule_that_is_set(plimsoll):
+    file = PROJECT / "mandates" / "leveraged-staking.yaml"
+    limits = {name: value for name, value in load_mandate(file).limits if value}
+
+    _, out, _ = plimsoll("mandate", "check", file)
+
+    assert all(str(value) in out for value in limits.values())
+    assert "max_leverage_bps 45000" in out
+
+
+def test_interrupt_is_exit_code_130_and_no_traceback(plimsoll, monkeypatch):
+    def interrupted(path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("offchain.mandate.load_mandate", interrupted)
+
+    assert plimsoll("mandate", "check", BLUE_CHIP) == (130, "", "")
+
+
+@pytest.mark.slow
+def test_interrupted_demo_takes_its_node_along(tmp_path):
+    command = [PLIMSOLL, "demo", "--out", tmp_path]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        while not list(tmp_path.glob("keeper.log")):
+            time.sleep(0.02)
+        run.send_signal(signal.SIGINT)
+        _, err = run.communicate(timeout=60)
+
+    assert run.returncode == 130
+    assert "Traceback" not in err
 
 
 def test_unexpected_error_is_one_line_with_a_hint(plimsoll, monkeypatch):

@@ -6,6 +6,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+from offchain.errors import why_unreadable
 from offchain.forecast.errors import ForecastError
 from offchain.forecast.volatility.implied import ImpliedTerm
 
@@ -33,7 +34,7 @@ def read_quotes(file: Path | str, premium: float = 1.0) -> ImpliedTerm:
                 expiries.append(_positive(path, reader.line_num, COLUMNS[0], row[names[COLUMNS[0]]]))
                 volatilities.append(_positive(path, reader.line_num, COLUMNS[1], row[names[COLUMNS[1]]]))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ForecastError(f"{path}: cannot be read as CSV ({error})") from error
+        raise ForecastError(f"{path}: {why_unreadable(error, 'CSV')}") from error
     if not expiries:
         raise ForecastError(f"{path}: has no quote")
     return ImpliedTerm.of(expiries, volatilities, premium)

@@ -25,6 +25,7 @@ from typing import IO
 
 import numpy as np
 
+from offchain.errors import why_unreadable
 from offchain.risk.options.chain import ChainProblem, ChainProblemKind, OptionChain
 from offchain.risk.options.errors import OptionError
 
@@ -80,7 +81,7 @@ def read_chain(file: str | Path) -> OptionChain:
             parse, coin_settled = _layout(path, {name.casefold() for name in header})
             options = list(_options(reader, header, parse, problems))
     except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
-        raise OptionError(f"{path}: cannot be read as CSV ({error})") from error
+        raise OptionError(f"{path}: {why_unreadable(error, 'CSV')}") from error
     if not options:
         seen = f"; the first problem: {problems[0]}" if problems else ""
         raise OptionError(f"{path}: no usable row{seen}")

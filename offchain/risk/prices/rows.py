@@ -24,6 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
+from offchain.errors import why_unreadable
 from offchain.risk.prices.problems import PriceFileError, PriceProblem, ProblemKind, Report
 
 TIME_COLUMNS = ("time", "timestamp", "date")
@@ -84,7 +85,7 @@ def read_rows(
         with _open(path) as handle:
             yield from _rows(path, handle, report, prices, long_only)
     except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
-        raise PriceFileError(path, f"cannot be read as CSV ({error})") from error
+        raise PriceFileError(path, why_unreadable(error, "CSV")) from error
 
 
 def parse_time(text: str) -> float | None:
