@@ -54,6 +54,16 @@ interface AavePool:
     def getUserAccountData(user: address) -> (uint256, uint256, uint256, uint256, uint256, uint256): view
     def getUserEMode(user: address) -> uint256: view
     def getEModeCategoryData(id: uint8) -> EModeCategory: view
+    def ADDRESSES_PROVIDER() -> address: view
+
+
+interface AddressesProvider:
+    def getPriceOracle() -> address: view
+
+
+interface AaveOracle:
+    def getAssetPrice(asset: address) -> uint256: view
+    def BASE_CURRENCY_UNIT() -> uint256: view
 
 
 # What the fee field of a leg says.
@@ -68,6 +78,8 @@ BPS: constant(uint256) = 10**14
 # Bits of a reserve's configuration.
 FROZEN: constant(uint256) = 1 << 57
 PAUSED: constant(uint256) = 1 << 60
+# What a gift must be worth to pass for a position, whole units of Aave's currency.
+GIFT: constant(uint256) = 1_000
 
 
 _POOL: immutable(address)
@@ -225,7 +237,8 @@ def health(vault: address) -> uint256:
 @view
 def impaired(vault: address) -> bool:
     """
-    @notice Whether a reserve in which the vault supplies or owes is frozen or paused.
+    @notice Whether a reserve in which the vault owes, or supplies what is worth a thousand dollars at
+            Aave's prices, is frozen or paused. Less than that anyone may give it, to have it say so.
     """
     for i: uint256 in range(_COUNT, bound=16):
         if _RECEIPTS[i] == empty(address):
@@ -233,7 +246,10 @@ def impaired(vault: address) -> bool:
         configuration: uint256 = staticcall AavePool(_POOL).getConfiguration(_TOKENS[i])
         if configuration & (FROZEN | PAUSED) == 0:
             continue
-        if staticcall IERC20(_RECEIPTS[i]).balanceOf(vault) + staticcall IERC20(_DEBTS[i]).balanceOf(vault) > 0:
+        if staticcall IERC20(_DEBTS[i]).balanceOf(vault) > 0:
+            return True
+        supplied: uint256 = staticcall IERC20(_RECEIPTS[i]).balanceOf(vault)
+        if supplied > 0 and self._worth(i, supplied, (configuration >> 48) & 255) >= GIFT:
             return True
     return False
 
@@ -284,3 +300,14 @@ def repayment(asset: uint256, amount: uint256) -> IVenue.Leg:
     return IVenue.Leg(
         venue=0, token_in=i, token_out=i, fee=REPAY, amount_in=convert(amount, uint128), min_amount_out=0
     )
+
+
+@internal
+@view
+def _worth(asset: uint256, amount: uint256, decimals: uint256) -> uint256:
+    """
+    @dev At Aave's prices, whole units of its currency.
+    """
+    oracle: address = staticcall AddressesProvider(staticcall AavePool(_POOL).ADDRESSES_PROVIDER()).getPriceOracle()
+    price: uint256 = staticcall AaveOracle(oracle).getAssetPrice(_TOKENS[asset])
+    return amount * price // (10**decimals * staticcall AaveOracle(oracle).BASE_CURRENCY_UNIT())

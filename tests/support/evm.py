@@ -153,7 +153,7 @@ class Evm:
         self.number += max(1, seconds // BLOCK_SECONDS) if blocks is None else blocks
         self.timestamp += seconds
 
-    def call(self, sender: str, to: str, data: bytes, value: int = 0, static: bool = False) -> bytes:
+    def call(self, sender: str, to: str, data: bytes, value: int = 0, static: bool = False, gas: int = GAS) -> bytes:
         """One transaction, or one call that may change nothing.
 
         Raises
@@ -164,7 +164,7 @@ class Evm:
         self._set_block()
         self._evm.reset_transient_storage()
         try:
-            answer = bytes(self._evm.message_call(sender, to, calldata=data, value=value, gas=GAS, is_static=static))
+            answer = bytes(self._evm.message_call(sender, to, calldata=data, value=value, gas=gas, is_static=static))
         except RuntimeError as error:
             raise _reverted(str(error)) from None
         if not static:
