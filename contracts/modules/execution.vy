@@ -59,29 +59,3 @@ def _read_book(prices: DynArray[uint256, 16], extension: address) -> (IMandate.B
         extension, abi_encode(prices, method_id=READ_BOOK), max_outsize=1280, is_delegate_call=True
     )
     return abi_decode(answer, (IMandate.Book, uint256[16]))
-
-
-@internal
-@pure
-def _compare(
-    before: IMandate.Book,
-    owed_before: uint256[16],
-    after: IMandate.Book,
-    owed_after: uint256[16],
-    prices: DynArray[uint256, 16],
-) -> IMandate.Change:
-    """
-    @dev What the legs changed, positions and debt included.
-    """
-    change: IMandate.Change = empty(IMandate.Change)
-    for i: uint256 in range(len(prices), bound=16):
-        # Compared crosswise, so that no exposure is negative.
-        old: uint256 = before.held[i] + owed_after[i]
-        new: uint256 = after.held[i] + owed_before[i]
-        if new > old:
-            change.bought += new - old
-        else:
-            change.sold += old - new
-        if after.held[i] > before.held[i] + ROUNDING * prices[i] // ONE:
-            change.risen |= 1 << i
-    return change

@@ -71,16 +71,18 @@ def _swap(venue: uint8, i: uint256, j: uint256, fee: uint24, amount_in: uint256)
     @dev Swaps an exact input.
     @param i Index of the token sold, below the number of tokens.
     @param j Index of the token bought, below it as well.
-    @return What the pool took and what it paid, in base units.
+    @return What the pool took and what it paid, in base units; both fit in 128 bits.
     """
     token_in: address = custody._TOKENS[i]
     token_out: address = custody._TOKENS[j]
     zero_for_one: bool = convert(token_in, uint160) < convert(token_out, uint160)
+    token0: address = token_in if zero_for_one else token_out
+    token1: address = token_out if zero_for_one else token_in
     if venue == UNISWAP_V2:
         assert fee == 0, "uniswap: unknown fee"
-        return amount_in, self._swap_v2(token_in, token_out, zero_for_one, amount_in)
+        return amount_in, self._swap_v2(token_in, self._pair(token0, token1), zero_for_one, amount_in)
     assert venue == UNISWAP_V3, "uniswap: unknown venue"
-    pool: uint256 = self._pool(token_in, token_out, fee, zero_for_one)
+    pool: uint256 = self._pool(token0, token1, fee)
     self._expected = (i << 160) | pool
     amount0: int256 = 0
     amount1: int256 = 0
@@ -98,12 +100,11 @@ def _swap(venue: uint8, i: uint256, j: uint256, fee: uint24, amount_in: uint256)
     if taken == 0:
         # A pool that took nothing may not have called back; its permission must not outlive the leg.
         self._expected = 0
-    return taken, convert(-(amount1 if zero_for_one else amount0), uint256)
+    return taken, convert(convert(-(amount1 if zero_for_one else amount0), uint128), uint256)
 
 
 @internal
-def _swap_v2(token_in: address, token_out: address, zero_for_one: bool, amount_in: uint256) -> uint256:
-    pair: address = self._pair(token_in, token_out, zero_for_one)
+def _swap_v2(token_in: address, pair: address, zero_for_one: bool, amount_in: uint256) -> uint256:
     reserve0: uint112 = 0
     reserve1: uint112 = 0
     timestamp: uint32 = 0
@@ -113,10 +114,9 @@ def _swap_v2(token_in: address, token_out: address, zero_for_one: bool, amount_i
     # UniswapV2Library.getAmountOut: the fee is 0.3 % of the input.
     amount_out: uint256 = amount_in * 997 * reserve_out // (reserve_in * 1000 + amount_in * 997)
     self._pay(token_in, pair, amount_in)
-    if zero_for_one:
-        extcall UniswapV2Pair(pair).swap(0, amount_out, self, b"")
-    else:
-        extcall UniswapV2Pair(pair).swap(amount_out, 0, self, b"")
+    extcall UniswapV2Pair(pair).swap(
+        0 if zero_for_one else amount_out, amount_out if zero_for_one else 0, self, b""
+    )
     return amount_out
 
 
@@ -130,17 +130,13 @@ def _pay(token: address, to: address, amount: uint256):
 
 @internal
 @pure
-def _pair(token_in: address, token_out: address, zero_for_one: bool) -> address:
-    token0: address = token_in if zero_for_one else token_out
-    token1: address = token_out if zero_for_one else token_in
+def _pair(token0: address, token1: address) -> address:
     salt: bytes32 = keccak256(concat(convert(token0, bytes20), convert(token1, bytes20)))
     return convert(convert(keccak256(concat(V2_FACTORY, salt, V2_INIT_CODE_HASH)), uint256) & ADDRESS, address)
 
 
 @internal
 @pure
-def _pool(token_in: address, token_out: address, fee: uint24, zero_for_one: bool) -> uint256:
-    token0: address = token_in if zero_for_one else token_out
-    token1: address = token_out if zero_for_one else token_in
+def _pool(token0: address, token1: address, fee: uint24) -> uint256:
     salt: bytes32 = keccak256(abi_encode(token0, token1, fee))
     return convert(keccak256(concat(V3_FACTORY, salt, V3_INIT_CODE_HASH)), uint256) & ADDRESS

@@ -72,3 +72,10 @@ def test_permission_does_not_outlive_a_leg(hostile: Hostile) -> None:
     hostile.misbehave(2, hook=doll.address)
     world.settle([world.leg(0, 1, usdc(1000)), world.leg(0, 2, usdc(1000), 0)])
     assert failure(doll) == "uniswap: unexpected callback"
+
+
+def test_a_pool_takes_no_more_than_the_leg_offers(invested: World) -> None:
+    (pool,) = (pool for pool in POOLS if pool.name == "WETH/USDC v3 500")
+    invested.evm.set_code(pool.address, invested.evm.code(actor(invested.evm, "GreedyPool").address))
+    with reverts("uniswap: unexpected amount"):
+        invested.settle([invested.leg("WETH", "USDC", 10**18, 500)])
