@@ -45,6 +45,7 @@ def demo(
 
     started = time.monotonic()
     scenario = Scenario(days, seed, prices, out)
+    scenario.path()  # what cannot be played is refused before an earlier report is removed
     prepare(out)
     columns = (
         SpinnerColumn(),

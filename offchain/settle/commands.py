@@ -33,6 +33,7 @@ def safe(
     ] = "",
     delay: Annotated[int, typer.Option("--delay", help="With --timelock: schedule, to wait this many seconds.")] = 0,
     salt: Annotated[str, typer.Option("--salt", help="With --timelock: hexadecimal, the same both times.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout, and nothing else.")] = False,
 ) -> None:
     """Write calls as a batch for the Safe Transaction Builder.
 
@@ -53,6 +54,10 @@ def safe(
     document = batch_document(batch, chain_id=chain_id, name=name, safe=account)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(document, indent=2) + "\n")
+    if as_json:
+        done = [{"to": call.to, "function": call.function["name"]} for call in batch]
+        typer.echo(json.dumps({"file": str(out), "calls": done, "checksum": document["meta"]["checksum"]}))
+        return
     for call in batch:
         typer.echo(f"{call.to} {call.function['name']}")
     count = "1 transaction" if len(batch) == 1 else f"{len(batch)} transactions"

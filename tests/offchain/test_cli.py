@@ -340,7 +340,7 @@ def test_interrupt_is_exit_code_130_and_no_traceback(plimsoll, monkeypatch):
 
 
 @pytest.mark.slow
-def test_interrupted_demo_takes_its_node_along(tmp_path):
+def test_interrupted_demo_ends_without_a_traceback(tmp_path):
     command = [PLIMSOLL, "demo", "--out", tmp_path]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
         while not list(tmp_path.glob("keeper.log")):

@@ -201,6 +201,8 @@ def test_the_command_writes_what_a_safe_imports(tmp_path: Path) -> None:
     assert written["chainId"] == "1"
     assert written["meta"]["checksum"] == checksum(written)
     assert written["transactions"][0]["data"] == "0x" + batch_call(ADDRESS, MANDATE, "guardian_trip", [2]).data.hex()
+    ran = CliRunner().invoke(app, ["safe", "--chain-id", "1", "--call", call, "--out", str(out), "--json"])
+    assert json.loads(ran.stdout)["calls"] == [{"to": ADDRESS, "function": "guardian_trip"}]
 
 
 @pytest.mark.parametrize(
