@@ -206,7 +206,8 @@ def set_successor(successor: address):
     assert successor != self, "oracle: own successor"
     if successor != empty(address):
         assert staticcall IPriceOracle(successor).length() == length, "oracle: other assets"
-        assert len(staticcall IPriceOracle(successor).prices()) == length, "oracle: other assets"
+        # Reverts unless all are.
+        live: uint256[16] = staticcall IPriceOracle(successor).prices()
     self.successor = successor
     log SuccessorSet(successor=successor)
 
@@ -242,16 +243,16 @@ def sequencer() -> Sequencer:
 
 @external
 @view
-def prices() -> DynArray[uint256, 16]:
+def prices() -> uint256[16]:
     """
-    @notice All prices. Reverts when any is stale, out of bounds, missing, without a second source to
-            rely on or contradicted by it, and while the sequencer is down.
+    @notice All prices, 0 beyond the last asset. Reverts when any is stale, out of bounds, missing,
+            without a second source to rely on or contradicted by it, and while the sequencer is down.
     """
     successor: address = self._successor()
     if successor != empty(address):
         return staticcall IPriceOracle(successor).prices()
     statuses: uint256 = 0
-    table: DynArray[uint256, 16] = []
+    table: uint256[16] = empty(uint256[16])
     statuses, table = self._read_table()
     if statuses != 0:
         self._refuse(statuses)
@@ -268,9 +269,12 @@ def try_prices() -> (bool, DynArray[uint256, 16]):
     if successor != empty(address):
         return staticcall IPriceOracle(successor).try_prices()
     statuses: uint256 = 0
-    table: DynArray[uint256, 16] = []
+    table: uint256[16] = empty(uint256[16])
     statuses, table = self._read_table()
-    return statuses == 0, table
+    prices: DynArray[uint256, 16] = []
+    for i: uint256 in range(length, bound=16):
+        prices.append(table[i])
+    return statuses == 0, prices
 
 
 @external
@@ -284,7 +288,7 @@ def statuses() -> DynArray[uint256, 16]:
     if successor != empty(address):
         return staticcall IPriceOracle(successor).statuses()
     statuses: uint256 = 0
-    table: DynArray[uint256, 16] = []
+    table: uint256[16] = empty(uint256[16])
     statuses, table = self._read_table()
     each: DynArray[uint256, 16] = []
     for i: uint256 in range(length, bound=16):
@@ -360,12 +364,12 @@ def _refuse(statuses: uint256):
 
 @internal
 @view
-def _read_table() -> (uint256, DynArray[uint256, 16]):
+def _read_table() -> (uint256, uint256[16]):
     """
     @return Statuses, 8 bits an asset and asset 0 lowest, 0 when all are live; prices, those not live 0.
     """
     statuses: uint256 = 0
-    table: DynArray[uint256, 16] = []
+    table: uint256[16] = empty(uint256[16])
     question: Bytes[4] = method_id("latestRoundData()")
     newest: uint256 = block.timestamp + chainlink.CLOCK_TOLERANCE
     success: bool = False
@@ -385,7 +389,7 @@ def _read_table() -> (uint256, DynArray[uint256, 16]):
                 )
                 if outside == 0:
                     # Below 2**188: the price in USD is below 2**128.
-                    table.append(unsafe_mul(answer, row.scale))
+                    table[i] = unsafe_mul(answer, row.scale)
                     continue
         status: uint256 = 0
         price: uint256 = 0
@@ -394,7 +398,7 @@ def _read_table() -> (uint256, DynArray[uint256, 16]):
         if status != LIVE:
             statuses |= status << (STATUS_BITS * i)
             price = 0
-        table.append(price)
+        table[i] = price
     if _PAIRED == 0 and _SEQUENCER.feed == empty(address):
         return statuses, table
     down: bool = _SEQUENCER.feed != empty(address) and not chainlink._is_up(_SEQUENCER.feed, _SEQUENCER.grace)
@@ -410,7 +414,7 @@ def _read_table() -> (uint256, DynArray[uint256, 16]):
 
 @internal
 @view
-def _contradictions(prices: DynArray[uint256, 16]) -> uint256:
+def _contradictions(prices: uint256[16]) -> uint256:
     """
     @dev Holds every live price against its second source. One whose quote asset is not live itself
          has nothing to be held against; the table is not live anyway.

@@ -186,7 +186,7 @@ def settle(order: orders.Order, signer: address, signature: Bytes[1024]):
     claimed: uint256 = orders._consume(order.nonce, order.deadline, order.max_base_fee)
 
     # The loops over the assets stand here, where Vyper copies no array for a call.
-    prices: DynArray[uint256, 16] = staticcall IPriceOracle(valuation.oracle).prices()
+    prices: uint256[16] = staticcall IPriceOracle(valuation.oracle).prices()
     wallet: uint256[16] = empty(uint256[16])
     before: IMandate.Book = empty(IMandate.Book)
     every: uint256 = 0

@@ -281,7 +281,7 @@ def deleverage(venue: uint256, debt: uint256, collateral: uint256, amount: uint2
     discount_bps: uint256 = 0
     allowed, target_health, discount_bps = staticcall IMandate(valuation.mandate).deleverage_terms(health_before)
     assert allowed, "deleverage: not allowed"
-    prices: DynArray[uint256, 16] = staticcall IPriceOracle(valuation.oracle).prices()
+    prices: uint256[16] = staticcall IPriceOracle(valuation.oracle).prices()
 
     from_wallet: uint256 = self._repay_from_wallet(venue, debt, prices, health_before, target_health)
     owed: DynArray[uint256, 16] = positions._position(venue).owed
@@ -410,7 +410,7 @@ def run_leg(v: uint256, leg: IVenue.Leg, available: uint256):
 
 @external
 @reentrant
-def read_book(prices: DynArray[uint256, 16]) -> (IMandate.Book, uint256[16]):
+def read_book(prices: uint256[16]) -> (IMandate.Book, uint256[16]):
     """
     @notice What a vault with venues holds and owes, for a settlement. Only the vault, as `run_leg`.
     @param prices The oracle's.
@@ -461,7 +461,7 @@ def _leave_venue(v: uint256, net_shares: uint256, supply: uint256, receiver: add
 
 @internal
 def _repay_from_wallet(
-    venue: uint256, asset: uint256, prices: DynArray[uint256, 16], health: uint256, target: uint256
+    venue: uint256, asset: uint256, prices: uint256[16], health: uint256, target: uint256
 ) -> uint256:
     """
     @dev A repayment of r raises the factor from H to T when r = D (T - H) / T.

@@ -25,7 +25,7 @@ FIRST_VENUE: constant(uint8) = 2
 # VaultExtension.run_leg.
 RUN_LEG: constant(bytes4) = method_id("run_leg(uint256,(uint8,uint8,uint8,uint24,uint128,uint128),uint256)", output_type=bytes4)
 # VaultExtension.read_book.
-READ_BOOK: constant(bytes4) = method_id("read_book(uint256[])", output_type=bytes4)
+READ_BOOK: constant(bytes4) = method_id("read_book(uint256[16])", output_type=bytes4)
 # Base units by which the legs may raise a holding at a venue through the protocol's rounding alone.
 ROUNDING: constant(uint256) = 16
 
@@ -51,7 +51,7 @@ def _run_at_venue(leg: IVenue.Leg, claimed: uint256, extension: address) -> (uin
 
 
 @internal
-def _read_book(prices: DynArray[uint256, 16], extension: address) -> (IMandate.Book, uint256[16]):
+def _read_book(prices: uint256[16], extension: address) -> (IMandate.Book, uint256[16]):
     """
     @dev Wallet and positions; what is owed by asset. The extension has the code and the memory for it.
     """

@@ -160,7 +160,7 @@ def _owes() -> bool:
 @internal
 @view
 def _needed(
-    v: uint256, debt: uint256, prices: DynArray[uint256, 16], health: uint256, target: uint256, lost: uint256
+    v: uint256, debt: uint256, prices: uint256[16], health: uint256, target: uint256, lost: uint256
 ) -> uint256:
     """
     @dev Base units of one debt token that bring the health factor to the target, rounded up; at

@@ -87,9 +87,12 @@ def _try_appraise() -> Appraisal:
     @dev Everything held at live prices, or what the mark says.
     """
     live: bool = False
-    prices: DynArray[uint256, 16] = []
-    live, prices = staticcall IPriceOracle(oracle).try_prices()
+    each: DynArray[uint256, 16] = []
+    live, each = staticcall IPriceOracle(oracle).try_prices()
     if live:
+        prices: uint256[16] = empty(uint256[16])
+        for i: uint256 in range(custody._COUNT, bound=16):
+            prices[i] = each[i]
         return self._appraise_at(prices)
     supply: uint256 = self._supply()
     total: uint256 = state._mark() * supply // (ONE * _VIRTUAL_SHARES)
@@ -99,7 +102,7 @@ def _try_appraise() -> Appraisal:
 
 @internal
 @view
-def _appraise_at(prices: DynArray[uint256, 16]) -> Appraisal:
+def _appraise_at(prices: uint256[16]) -> Appraisal:
     due: uint256 = 0
     claimed: uint256 = state._claimed_assets()
     held: uint256 = custody._holding(0, claimed)
@@ -133,7 +136,7 @@ def _appraise_at(prices: DynArray[uint256, 16]) -> Appraisal:
 
 @internal
 @view
-def _book(prices: DynArray[uint256, 16]) -> (IMandate.Book, uint256[16]):
+def _book(prices: uint256[16]) -> (IMandate.Book, uint256[16]):
     """
     @dev Wallet and positions: what is held, rounded down, and owed, rounded up.
     @return The book; what is owed by asset, USD at 18 decimals.

@@ -63,7 +63,7 @@ class Chain:
         return list(self.vault.vault.functions.holdings().call(block_identifier=block))
 
     def prices(self, block: int | str = "latest") -> list[int]:
-        return list(self.vault.oracle.functions.prices().call(block_identifier=block))
+        return list(self.vault.oracle.functions.try_prices().call(block_identifier=block)[1])
 
     def values(self, block: int | str = "latest") -> list[int]:
         return [held * price // ONE for held, price in zip(self.holdings(block), self.prices(block), strict=True)]

@@ -375,7 +375,7 @@ class World:
 
     def prices(self) -> list[int]:
         """Oracle prices: USD at 18 decimals per 10**18 base units."""
-        return list(self.oracle.prices())
+        return list(self.oracle.prices()[: len(self.file.assets)])
 
     def usd(self, asset: int | str) -> float:
         """Oracle price of a whole token, for reading."""

@@ -28,6 +28,7 @@ SAMPLES: dict[str, Any] = {
     "bytes32": bytes(32),
     "int256": 1,
     "uint256[]": [1] * 16,
+    "uint256[16]": [1] * 16,
     "uint8": 27,
 }
 

@@ -67,6 +67,13 @@ def deploy_oracle(
     return Contract(evm, evm.deploy(code + constructor_arguments(abi, arguments)), abi)
 
 
+def prices_of(oracle: Contract) -> tuple[int, ...]:
+    """What an oracle answers for its assets; nothing beyond them."""
+    table, count = oracle.prices(), oracle.length()
+    assert not any(table[count:])
+    return tuple(table[:count])
+
+
 @pytest.fixture(scope="session")
 def _evm() -> Evm:
     return Evm.sandbox()

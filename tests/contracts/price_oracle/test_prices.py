@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.contracts.price_oracle.conftest import HEARTBEAT, USD, chainlink, deploy_oracle, staked
+from tests.contracts.price_oracle.conftest import HEARTBEAT, USD, chainlink, deploy_oracle, prices_of, staked
 from tests.support.evm import Contract, Evm, reverts
 from tests.support.hostile import actor
 from tests.support.world import World
@@ -31,7 +31,7 @@ def refused(oracle: Contract, reason: str) -> None:
 def test_scales_to_usd_at_18_decimals_per_10_18_base_units(evm: Evm, feed_decimals: int, token_decimals: int) -> None:
     feed = actor(evm, "HostileFeed", feed_decimals, 123 * 10**feed_decimals)
     oracle = deploy_oracle(evm, chainlink(feed, token_decimals))
-    assert oracle.prices() == (123 * USD * 10 ** (18 - token_decimals),)
+    assert prices_of(oracle) == (123 * USD * 10 ** (18 - token_decimals),)
 
 
 @given(answer=st.integers(1, 2**100), feed_decimals=st.integers(0, 18), token_decimals=st.integers(0, 18))
@@ -94,7 +94,7 @@ def test_the_sandbox_prices_are_what_its_feeds_say(world: World) -> None:
 def test_a_round_is_live_until_its_heartbeat_ends(evm: Evm, feed: Contract) -> None:
     oracle = deploy_oracle(evm, chainlink(feed))
     evm.timestamp = feed.updated_at() + HEARTBEAT
-    assert oracle.prices() == (100 * USD,)
+    assert prices_of(oracle) == (100 * USD,)
     evm.timestamp += 1
     refused(oracle, "oracle: stale")
 
@@ -102,7 +102,7 @@ def test_a_round_is_live_until_its_heartbeat_ends(evm: Evm, feed: Contract) -> N
 def test_a_clock_a_minute_ahead_is_tolerated(evm: Evm, feed: Contract) -> None:
     oracle = deploy_oracle(evm, chainlink(feed))
     feed.set(10**8 * 100, evm.timestamp + 60, sender="market")
-    assert oracle.prices() == (100 * USD,)
+    assert prices_of(oracle) == (100 * USD,)
 
 
 @pytest.mark.parametrize("ahead", [61, 10**6, 2**63])
@@ -125,7 +125,7 @@ def test_bounds_include_their_ends(evm: Evm, feed: Contract, usd: int, inside: b
     oracle = deploy_oracle(evm, chainlink(feed, min_price=10 * USD, max_price=20 * USD))
     feed.set(usd * 10**8, evm.timestamp, sender="market")
     if inside:
-        assert oracle.prices() == (usd * USD,)
+        assert prices_of(oracle) == (usd * USD,)
     else:
         refused(oracle, "oracle: out of bounds")
 
@@ -154,7 +154,7 @@ def test_each_part_of_a_staked_price_must_answer(
 ) -> None:
     feed.set_ratio(USD, sender="market")
     oracle = deploy_oracle(evm, staked(market, base, feed))
-    assert oracle.prices() == (3000 * USD,)
+    assert prices_of(oracle) == (3000 * USD,)
     {"market": market, "base": base, "ratio": feed}[part].set_mode(1, sender="market")
     refused(oracle, "oracle: no answer")
 
@@ -171,7 +171,7 @@ def test_a_discount_on_the_market_shows_whatever_the_ratio_says(evm: Evm, market
     """The ratio alone would go on paying par for a token that trades below it."""
     oracle = deploy_oracle(evm, staked(market, base, market))
     market.set(94 * 10**16, evm.timestamp, sender="market")
-    assert oracle.prices() == (2820 * USD,)
+    assert prices_of(oracle) == (2820 * USD,)
 
 
 @given(
@@ -213,5 +213,5 @@ def test_one_dead_feed_leaves_the_others_readable(evm: Evm, feed: Contract, base
 
 def test_no_feeds_no_prices(evm: Evm) -> None:
     oracle = deploy_oracle(evm)
-    assert oracle.prices() == ()
+    assert prices_of(oracle) == ()
     assert oracle.try_prices() == (True, ())

@@ -10,7 +10,7 @@ import pytest
 
 from offchain.sandbox import addresses
 from offchain.sandbox.uniswap import POOLS
-from tests.contracts.price_oracle.conftest import USD, Second, chainlink, deploy_oracle
+from tests.contracts.price_oracle.conftest import USD, Second, chainlink, deploy_oracle, prices_of
 from tests.support.evm import Contract, Evm, reverts
 from tests.support.hostile import actor
 from tests.support.world import World
@@ -90,7 +90,7 @@ def test_the_table_is_what_was_given(oracle: Contract, eth_usdc: Contract) -> No
 
 def test_sources_that_agree_change_no_price(grown: World, oracle: Contract) -> None:
     assert oracle.statuses() == (0, 0, 0)
-    assert oracle.prices() == deploy_oracle(grown.evm, *rows(grown)).prices()
+    assert prices_of(oracle) == prices_of(deploy_oracle(grown.evm, *rows(grown)))
 
 
 @pytest.mark.parametrize(("feed", "asset"), [("ETH/USD", 1), ("BTC/USD", 2)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.contracts.price_oracle.conftest import USD, ZERO, chainlink, deploy_oracle
+from tests.contracts.price_oracle.conftest import USD, ZERO, chainlink, deploy_oracle, prices_of
 from tests.support.evm import Contract, Evm, reverts
 from tests.support.hostile import actor
 
@@ -32,7 +32,7 @@ def test_it_is_what_was_given(evm: Evm, feed: Contract, uptime: Contract, oracle
 
 
 def test_while_it_is_up_prices_are_live(oracle: Contract) -> None:
-    assert oracle.prices() == (100 * USD, 100 * USD)
+    assert prices_of(oracle) == (100 * USD, 100 * USD)
 
 
 def test_while_it_is_down_nothing_is(evm: Evm, uptime: Contract, oracle: Contract) -> None:

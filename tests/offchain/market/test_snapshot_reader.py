@@ -69,7 +69,7 @@ def test_assets_come_in_the_vaults_order_with_the_oracles_prices(
 ) -> None:
     snapshot = read_snapshot(client, deployed.address, mandate, pools)
     assert tuple(asset.symbol for asset in snapshot.assets) == mandate.symbols
-    assert [asset.price for asset in snapshot.assets] == deployed.oracle.functions.prices().call()
+    assert (True, [asset.price for asset in snapshot.assets]) == tuple(deployed.oracle.functions.try_prices().call())
     assert [asset.price_updated_at for asset in snapshot.assets] == deployed.oracle.functions.updated_at().call()
     assert [asset.balance for asset in snapshot.assets] == [1_000 * 10**6, 0, 0, 0, 0]
     assert snapshot.value == deployed.vault.functions.value().call()
