@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: AGPL-3.0-only
 # pragma version ==0.4.3
 # pragma nonreentrancy on
-# pragma optimize codesize
 """
 @title A portfolio vault with a load line
 @license GNU Affero General Public License v3.0 only
