@@ -22,6 +22,9 @@ BOUNDED: constant(uint256) = 2**239
 OUTSIDE: constant(uint256) = 1
 CLOSER: constant(uint256) = 2
 FURTHER: constant(uint256) = 4
+# A maximum of nothing is one basis point over this: what anyone can give.
+# A wei, which nobody can sell, would otherwise stop every settlement.
+GIFT: constant(uint256) = 1_000
 
 
 @internal
@@ -142,18 +145,25 @@ def _compare(
     before: uint256, net_before: uint256, after: uint256, net_after: uint256, minimum: uint256, maximum: uint256
 ) -> uint256:
     """
-    @dev Holds value over net value against bounds in basis points, by cross-multiplication, exactly.
+    @dev Holds value over net value against bounds in basis points, by cross-multiplication, exactly;
+         a maximum of nothing is a thousandth of a basis point.
     @return 0 when inside before and after; CLOSER when it came inside; OUTSIDE when it is outside,
             with CLOSER or FURTHER when it moved, and with FURTHER when it is so only now.
     """
     was_below: bool = before * rules.ONE_BPS < minimum * net_before
-    was_above: bool = before * rules.ONE_BPS > maximum * net_before
+    was_above: bool = before * rules.ONE_BPS > self._most(maximum, net_before)
     if after * rules.ONE_BPS < minimum * net_after:
         if not was_below or after * net_before < before * net_after:
             return OUTSIDE | FURTHER
         return OUTSIDE | CLOSER if after * net_before > before * net_after else OUTSIDE
-    if after * rules.ONE_BPS > maximum * net_after:
+    if after * rules.ONE_BPS > self._most(maximum, net_after):
         if not was_above or after * net_before > before * net_after:
             return OUTSIDE | FURTHER
         return OUTSIDE | CLOSER if after * net_before < before * net_after else OUTSIDE
     return CLOSER if was_below or was_above else 0
+
+
+@internal
+@pure
+def _most(maximum: uint256, net: uint256) -> uint256:
+    return maximum * net if maximum > 0 else net // GIFT

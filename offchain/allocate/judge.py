@@ -16,6 +16,7 @@ from offchain.allocate.limits import (
     FULL_BPS,
     NO_CAP,
     ONE,
+    ceiling,
     loss,
     owed_values,
     settlement_state,
@@ -232,11 +233,11 @@ def compare(before: int, net_before: int, after: int, net_after: int, minimum: i
     FURTHER when it moved, and with FURTHER when it is so only now.
     """
     was_below = before * FULL_BPS < minimum * net_before
-    was_above = before * FULL_BPS > maximum * net_before
+    was_above = before * FULL_BPS > ceiling(maximum, net_before)
     rise = after * net_before - before * net_after
     if after * FULL_BPS < minimum * net_after:
         return _outside(was_below, rise)
-    if after * FULL_BPS > maximum * net_after:
+    if after * FULL_BPS > ceiling(maximum, net_after):
         return _outside(was_above, -rise)
     return Kept.CLOSER if was_below or was_above else Kept.INSIDE
 

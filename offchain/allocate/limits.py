@@ -17,6 +17,8 @@ from offchain.market.snapshot import BreakerState, VaultLimits, VaultState
 ONE = 10**18
 FULL_BPS = 10_000
 NO_CAP = 2**16 - 1
+GIFT = 1_000
+"""A maximum of nothing is one basis point over this."""
 
 
 def values(holdings: Sequence[int], prices: Sequence[int]) -> tuple[int, ...]:
@@ -68,8 +70,16 @@ def outside(held: Sequence[int], limits: VaultLimits, reduce_only: bool = False)
     return tuple(
         index
         for index, value in enumerate(held)
-        if value * FULL_BPS < lower[index] * total or value * FULL_BPS > upper[index] * total
+        if value * FULL_BPS < lower[index] * total or value * FULL_BPS > ceiling(upper[index], total)
     )
+
+
+def ceiling(maximum: int, net: int) -> int:
+    """Most value, times 10,000, that a maximum in basis points of net value allows.
+
+    A maximum of nothing is a thousandth of a basis point, which anyone can give.
+    """
+    return maximum * net or net // GIFT
 
 
 def tighter(first: VaultLimits, second: VaultLimits) -> VaultLimits:

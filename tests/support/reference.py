@@ -48,7 +48,8 @@ def weight_violations(values: Values, bounds: Bounds, reduce_only: bool, total: 
     for i, (value, (low, high)) in enumerate(zip(values, bounds, strict=True)):
         weight = Fraction(value, total)
         lowest = Fraction(0 if reduce_only and i > 0 else low, 10_000)
-        highest = Fraction(10_000 if reduce_only and i == 0 else high, 10_000)
+        # What is closed may hold a thousandth of a basis point, which anyone can give.
+        highest = Fraction(10_000 if reduce_only and i == 0 else high, 10_000) or Fraction(1, 10**7)
         found.append(min(weight - lowest, Fraction(0)) or max(weight - highest, Fraction(0)))
     return found
 

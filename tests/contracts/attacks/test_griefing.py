@@ -174,6 +174,25 @@ def _quote(world: World, leg: Any) -> tuple[int]:
     return (settled["amounts_out"][0],)
 
 
+def test_a_wei_of_what_the_curator_closed(invested: World) -> None:
+    """It breaks no maximum of nothing, and no order has to sell what cannot be sold; a dollar of it has to go."""
+    world = invested
+    world.loosen(world.limits(min_weights_bps=(0,) * 5))
+    world.refresh_feeds()
+    while world.vault.holdings()[world.index("LINK")]:
+        world.settle([world.leg("LINK", "WETH", 2**127)])
+    most = world.limits().max_weights_bps
+    world.mandate.set_limits(world.limits(max_weights_bps=(*most[:3], 0, most[4])), sender="curator")
+    order = keeper_order(world, [world.leg("USDC", "WETH", usdc(1000), 500)])
+    world.give("LINK", world.vault, 1)
+    with world.evm.rolled_back():
+        world.settle(order)
+    world.give("LINK", world.vault, 10**17)
+    with reverts("limits: weight"):
+        world.settle(order)
+    world.settle([world.leg("USDC", "WETH", usdc(1000), 500), world.leg("LINK", "WETH", 2**127)])
+
+
 # ---------------------------------------------------------------- claims
 
 

@@ -14,7 +14,7 @@ import pytest
 from offchain.settle.calls import unpacked
 from tests.contracts.mandate.conftest import CHARGES, VAULT, Judge, deploy_judge, loose_limits
 from tests.support import world
-from tests.support.evm import Evm, reverts
+from tests.support.evm import Evm, attempt, reverts
 from tests.support.world import ONE
 
 NO_DEBT = 2**256 - 1
@@ -215,6 +215,16 @@ def test_a_change_of_limits_is_no_settlement(evm: Evm) -> None:
     judge.mandate.set_limits(loose_limits(cool_down_s=601), sender="curator")
     assert judge.mandate.settled_at() == 0
     judged(judge, Book((50, 50)), Book((50, 50)))
+
+
+@pytest.mark.parametrize(("gift", "reason"), [(1, None), (10**13, None), (10**13 + 1, "limits: weight")])
+def test_a_closed_venue_may_hold_what_anyone_can_give(evm: Evm, gift: int, reason: str | None) -> None:
+    judge = limited(evm, max_venues_bps=(0,))
+    books = [world.book((50 * ONE, 50 * ONE), venues=(gift,), wallet=50 * ONE - gift)] * 2
+    _, found = attempt(
+        lambda: judge.mandate.judge("optimizer", judge.mandate.mandate_hash(), *world.report(*books), sender=VAULT)
+    )
+    assert found == reason
 
 
 # ---------------------------------------------------------------- deleverage_terms

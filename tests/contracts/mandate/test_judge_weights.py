@@ -77,6 +77,18 @@ def test_a_wei_outside_is_outside(bounded, after) -> None:  # type: ignore[no-un
         bounded((5 * 10**18, 5 * 10**18), after)
 
 
+@pytest.mark.parametrize(("gift", "passes"), [(1, True), (10**11, True), (10**11 + 1, False)])
+def test_what_is_closed_may_hold_what_anyone_can_give(evm: Evm, gift: int, passes: bool) -> None:
+    """A thousandth of a basis point of the net value, before or after; more has to come closer to nothing."""
+    judge = deploy_judge(evm, loose_limits(3, max_weights_bps=(10_000, 10_000, 0)))
+    half = 5 * 10**17
+    before, after = (half, ONE - half - gift, gift), (half - 1, ONE - half - gift + 1, gift)
+    _, reason = attempt(lambda: judge(before, after))
+    assert reason == (None if passes else "limits: weight")
+    if not passes:
+        judge(before, (half, ONE - half - gift + 1, gift - 1))
+
+
 def test_closer_is_enough(bounded) -> None:  # type: ignore[no-untyped-def]
     bounded((9500, 500), (9400, 600))
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from offchain.allocate.judge import Book, Verdict, judge
 from offchain.market.snapshot import NO_DEBT, BreakerState, VaultLimits, VaultState
+from offchain.settle.calls import unpacked
 from offchain.settle.development import development_address
 from tests.support import world
 from tests.support.evm import Contract, Evm, attempt
@@ -182,7 +183,7 @@ def compare_verdicts(evm: Evm, random: Random, tell: Callable[[str], None] = lam
         )
         assert reason == first(expected)
         if reason is None:
-            assert tuple(outcome)[:2] == (expected.loss, expected.turnover)
+            assert tuple(unpacked(outcome, 64))[:2] == (expected.loss, expected.turnover)
         seen[reason] += 1
         evm.timestamp += random.choice((12, 599, 600, 86_400))
     return seen
