@@ -166,8 +166,8 @@ def settle(order: orders.Order, signer: address, signature: Bytes[1024]):
             relay it. Reverts when the order is not the next one, expired, under another mandate,
             above its base-fee ceiling or not signed by an authorised signer; when halted; when a
             price is not live; when a leg pays less than its minimum; when the loss budget, the
-            turnover budget, a weight or the minimum value per share is broken; and, while only
-            reducing, when the balance of anything but the base asset rises.
+            turnover budget, a weight or the minimum value per share is broken; while only reducing,
+            when the balance of anything but the base asset rises; and at a value of 2**128 or more.
     @param order What the signer signed. Leg amounts clamp to what the vault holds.
     @param signer Who signed.
     @param signature ECDSA, or whatever an ERC-1271 signer takes.
@@ -226,7 +226,7 @@ def settle(order: orders.Order, signer: address, signature: Bytes[1024]):
             wallet[j] += amount_out
             touched |= (1 << i) | (1 << j)
         # The minimum shrinks with the amount, rounded up. A lending leg has one token: its minimum is what
-        # must arrive, whatever it clamps to.
+        # must arrive, whatever it clamps to. All four fit in 128 bits.
         needed: uint256 = unsafe_mul(convert(leg.min_amount_out, uint256), wanted if i == j else amount_in)
         assert unsafe_mul(amount_out, wanted) >= needed, "orders: amount out below minimum"
         amounts.append((amount_in << 128) | amount_out)

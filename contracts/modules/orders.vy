@@ -117,8 +117,7 @@ def _cancel(nonce: uint256):
     """
     @dev Uses the current nonce up without settling. Without access control.
     """
-    # What is claimed does not matter here.
-    claimed: uint256 = state._use_nonce(nonce)
+    state._use_nonce(nonce)
     log Cancelled(nonce=nonce, caller=msg.sender)
 
 

@@ -7,8 +7,8 @@
 @author Plimsoll
 @notice Pools are addressed by CREATE2 from the canonical factories, so nothing but a genuine pool of
         two known tokens is ever called or paid. No allowance is given: v2 is paid before the swap,
-        v3 by the callback, which pays only the expected pool, the expected token and at most the
-        expected amount, once.
+        v3 by the callback, which pays only the expected pool and the expected token, once; a swap
+        that took more than it was offered reverts.
 """
 
 
@@ -95,7 +95,7 @@ def _swap(venue: uint8, i: uint256, j: uint256, fee: uint24, amount_in: uint256)
         skip_contract_check=True,
     )
     taken: uint256 = convert(amount0 if zero_for_one else amount1, uint256)
-    # A genuine pool answers what it asked the callback for.
+    # The code at this address answers what it asked the callback for.
     assert taken <= amount_in, "uniswap: unexpected amount"
     if taken == 0:
         # A pool that took nothing may not have called back; its permission must not outlive the leg.

@@ -280,6 +280,16 @@ def test_a_price_at_which_a_balance_could_overflow() -> None:
         world.settle([])
 
 
+def test_a_value_for_which_the_event_has_no_room(hostile: Hostile) -> None:
+    """2**128 USD at 18 decimals, said by a token of 6 decimals at a dollar."""
+    most = 2**128 // 10**12
+    hostile.misbehave(0, lie=most - usdc(10**7))
+    assert hostile.world.settle([])["value_after"] > 2**127
+    hostile.misbehave(0, lie=most + 1)
+    with reverts("vault: value too large"):
+        hostile.world.settle([])
+
+
 def test_a_vault_without_anything(world: World) -> None:
     with reverts("mandate: empty vault"):
         world.settle([])
