@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
 from scripts._command import VaultCommand, answer, json_option
+from scripts._pending import pending_calls
 from scripts._positions import read_positions
+from scripts._timelock import moment
 from scripts._vaults import (
     BREAKER_REASONS,
     BREAKER_STATES,
@@ -33,7 +36,7 @@ CENT = 10**16
 @deployments_option
 @json_option
 def cli(provider: Any, address: str | None, folder: Path, as_json: bool) -> None:
-    """Show a vault's value, weights in their bounds, breaker, budgets and roles.
+    """Show a vault's value, weights in their bounds, breaker, budgets, roles, and what its owner scheduled.
 
     Example: ape run status --network ethereum:local:foundry
     """
@@ -117,6 +120,7 @@ def read_status(provider: Any, standing: StandingVault) -> dict[str, Any]:
         "guardian": mandate.guardian(),
         "signers": signers(provider, standing),
         "delay_seconds": int(mandate.delay()),
+        "pending": [asdict(one) for one in pending_calls(provider, standing)],
     }
 
 
@@ -175,6 +179,8 @@ def lines(status: dict[str, Any]) -> Iterator[str]:
         yield f"{role:<12} {status[role]}"
     yield f"signers      {', '.join(status['signers']) or 'none'}"
     yield f"delay        {status['delay_seconds'] / 3600:g} h for what loosens"
+    for one in status["pending"]:
+        yield f"scheduled    {one['call']}, from {moment(one['ready_at'])} on"
 
 
 def _times(bps: int) -> str:

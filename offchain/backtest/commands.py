@@ -115,11 +115,13 @@ def replay(
     from offchain.keeper.logs import configure_logs
 
     configure_logs()
-    console = Console(stderr=True, quiet=as_json)
+    console = Console(stderr=True)
+    hidden = as_json or not console.is_terminal
     with Journal.read(journal) as opened:
         total = sum(opened.tick_counts().values())
-        results = list(track(replay_journal(opened), "ticks", total=total, console=console, transient=True))
-    told = _replayed(results)
+        ticks = track(replay_journal(opened), "ticks", total=total, console=console, transient=True, disable=hidden)
+        results = list(ticks)
+    told = _replayed(results, total)
     if as_json:
         typer.echo(json.dumps(told, indent=2))
     else:
@@ -129,6 +131,10 @@ def replay(
             typer.echo(f"{one['ticks']} plans were solved by {one['then']}, now by {one['now']}")
         settled = told["settlements"]
         typer.echo(f"{told['ticks']} ticks replayed, {told['identical']} plans identical")
+        if told["without_snapshot"]:
+            typer.echo(
+                f"{told['without_snapshot']} ticks were rebuilt from the chain, which keeps no plans: not replayed"
+            )
         typer.echo(
             f"{settled['replayed']} settlements simulated, {settled['refused']} refused by the simulated vault; a "
             f"leg's rate on the chain differs by {settled['largest_difference_bps']:.3g} bps at most"
@@ -137,13 +143,14 @@ def replay(
         raise typer.Exit(1)
 
 
-def _replayed(results: list[ReplayedTick]) -> dict[str, Any]:
+def _replayed(results: list[ReplayedTick], total: int) -> dict[str, Any]:
     """What a replay found, JSON-ready."""
     different = [one for one in results if not one.identical]
     gaps = [abs(one.settlement_bps) for one in results if one.settlement_bps is not None]
     refused = sum(bool(one.simulated_refusal) for one in results)
     return {
         "ticks": len(results),
+        "without_snapshot": total - len(results),
         "identical": len(results) - len(different),
         "different": [
             {"tick": one.tick, "block": one.block_number, "differences": one.differences} for one in different

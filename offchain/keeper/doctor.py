@@ -19,9 +19,10 @@ from offchain.mandate import Mandate, compare_with_chain
 from offchain.market.pools import discover_pools
 from offchain.market.reader import read_snapshot
 from offchain.market.rpc import NodeClient, NodeError, RpcError
+from offchain.market.snapshot import BreakerState
 from offchain.market.vault import read_chain_mandate
 from offchain.settle.accounts import ExposedFileError, refuse_exposed
-from offchain.settle.calls import IS_SIGNER, MANDATE, encode_trip, selector
+from offchain.settle.calls import BREAKER_STATE, IS_SIGNER, MANDATE, encode_trip, selector
 from offchain.settle.compile import gwei
 from offchain.settle.development import check_signer, is_sandbox
 from offchain.settle.node import Node, Reverted, is_unsupported
@@ -142,13 +143,24 @@ def _vault(patient: Patient, node: Node) -> Iterator[Finding]:
         node.call(contract, encode_trip())
     except Reverted as refusal:
         if refusal.reason == "breaker: no condition":
-            yield Finding("breaker", Verdict.OK, "no condition holds")
+            yield from _breaker(patient, node, contract)
         else:
             yield Finding(
                 "breaker", Verdict.WARNING, refusal.reason, "`plimsoll keeper status` shows whether it tripped"
             )
     else:
         yield Finding("breaker", Verdict.WARNING, "its condition holds", "a keeper that runs will trip it; anyone may")
+
+
+def _breaker(patient: Patient, node: Node, contract: str) -> Iterator[Finding]:
+    """In which state the vault stands while no condition holds: it latches."""
+    state = BreakerState(int.from_bytes(node.call(contract, selector(BREAKER_STATE)), "big"))
+    if state is BreakerState.ACTIVE:
+        yield Finding("breaker", Verdict.OK, "ACTIVE, no condition holds")
+    else:
+        allowed = "the keeper only sells" if state is BreakerState.REDUCE_ONLY else "nothing is settled"
+        advice = "`ape run status` names the reason; the owner recovers it with `ape run resume`, after the delay"
+        yield Finding("breaker", Verdict.WARNING, f"{state.name}: {allowed}, deposits are closed", advice)
 
 
 def _mandate(patient: Patient, node: Node) -> Iterator[Finding]:

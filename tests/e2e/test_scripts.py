@@ -239,6 +239,9 @@ def test_resumes_from_the_trip_that_stands(
     vault.send("guardian", vault.mandate.functions.guardian_trip(1))
     first = scripts.answer(*resume)
     assert (first["outcome"], first["state"], first["reason"]) == ("scheduled", "REDUCE_ONLY", "guardian")
+    (pending,) = scripts.answer("status")["pending"]
+    tripped_at = vault.mandate.functions.tripped_at().call()
+    assert (pending["call"], pending["ready_at"]) == (f"Mandate.resume(1, 2, {tripped_at})", first["ready_at"])
     # Another trip since: what was scheduled is of the first, and a new recovery waits its own delay.
     node.chain.mine(first["ready_at"])
     vault.send("guardian", vault.mandate.functions.guardian_trip(2))
@@ -251,6 +254,8 @@ def test_resumes_from_the_trip_that_stands(
         node.push(feed, price)
     assert scripts.answer(*resume)["outcome"] == "done"
     assert vault.mandate.functions.breaker_state().call() == 0
+    # The recovery from the first trip can still be executed, and reverts.
+    assert [one["call"] for one in scripts.answer("status")["pending"]] == [pending["call"]]
 
 
 @pytest.mark.slow

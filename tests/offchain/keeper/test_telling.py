@@ -189,6 +189,17 @@ def test_doctor_says_what_to_do_about_everything_wrong(stage, tmp_path):
     assert all(one.advice or ";" in one.found for one in findings if one.verdict is Verdict.FAILED)
 
 
+def test_doctor_says_in_which_state_the_breaker_latched(stage):
+    assert any(one.found == "ACTIVE, no condition holds" for one in examine(patient(stage)))
+    stage.automine()
+    stage.vault.send("guardian", stage.vault.mandate.functions.guardian_trip(2))
+    stage.automine(False)
+    (found,) = [one for one in examine(patient(stage)) if one.check == "breaker"]
+
+    assert (found.verdict, found.found) == (Verdict.WARNING, "HALTED: nothing is settled, deposits are closed")
+    assert "ape run resume" in found.advice
+
+
 def test_doctor_warns_of_one_key_for_both(stage):
     findings = examine(patient(stage, account=keyfile("optimizer"), signer=None))
 
