@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from tests.invariants.outcomes import DONE, never_done
 from tests.invariants.soak import Report, machines, soak
 
 REPORT_SECONDS = 30
@@ -72,6 +73,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for report in reports:
         outcome = "FAILED" if report.failure else "held"
         print(f"{report.machine}: {report.steps:,} steps, {report.rounds} rounds, {report.seconds:.0f} s: {outcome}")
+        done = (f"{action} {counts[DONE]:,}" for action, counts in sorted(report.outcomes.items()) if DONE in counts)
+        print(f"  done: {', '.join(done)}")
+        if refused := never_done(report.outcomes):
+            print(f"  always refused: {', '.join(refused)}")
         if report.failure:
             print(f"seed {report.failing_seed}\n{report.failure}")
     print(f"{sum(report.steps for report in reports):,} steps; report in {options.out}")

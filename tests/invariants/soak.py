@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from typing import Any
 
@@ -18,6 +18,7 @@ from hypothesis import seed, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 import tests.invariants as suite
+from tests.invariants.outcomes import Outcomes, add, collect
 
 STEPS_A_ROUND = 2000
 """At most, of one machine between two reports of progress."""
@@ -39,6 +40,7 @@ class Report:
     failure: str | None = None
     """The error, and the shortest sequence of rules that reproduces it."""
     failing_seed: int | None = None
+    outcomes: Outcomes = field(default_factory=dict)
 
     def add(self, played: Round) -> None:
         """Count a round."""
@@ -46,6 +48,7 @@ class Report:
         self.rounds += 1
         self.seconds = round(self.seconds + played.seconds, 1)
         self.memory_mb = max(self.memory_mb, played.memory_mb)
+        add(self.outcomes, played.outcomes)
         if played.failure is not None and self.failure is None:
             self.failure, self.failing_seed = played.failure, played.seed
 
@@ -59,6 +62,7 @@ class Round:
     seconds: float
     memory_mb: float
     failure: str | None
+    outcomes: Outcomes
 
 
 def machines() -> dict[Machine, int]:
@@ -78,15 +82,16 @@ def machines() -> dict[Machine, int]:
     return found
 
 
-def play(machine: Machine, first_seed: int) -> Round:
-    """Run some sequences of a machine, up to the first failure."""
+def play(machine: Machine, first_seed: int, steps: int = STEPS_A_ROUND) -> Round:
+    """Run some sequences of a machine, about that many steps, up to the first failure."""
+    collect()
     counted = [0]
     usual = machine.TestCase.settings
     rules = settings(
         usual,
         derandomize=False,
         database=None,
-        max_examples=max(1, STEPS_A_ROUND // usual.stateful_step_count),
+        max_examples=max(1, steps // usual.stateful_step_count),
         print_blob=False,
     )
     began, failure = time.monotonic(), None
@@ -95,7 +100,7 @@ def play(machine: Machine, first_seed: int) -> Round:
     except Exception as error:
         failure = "".join(traceback.format_exception(error, limit=-4, chain=False))
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return Round(first_seed, counted[0], time.monotonic() - began, round(memory, 1), failure)
+    return Round(first_seed, counted[0], time.monotonic() - began, round(memory, 1), failure, collect())
 
 
 def soak(

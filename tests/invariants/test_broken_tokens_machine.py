@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, Phase, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from tests.invariants.outcomes import outcome
 from tests.support.evm import attempt, reverts
 from tests.support.hostile import Hostile, hostile_world
 from tests.support.world import usdc
@@ -70,6 +71,7 @@ class BrokenTokensMachine(RuleBasedStateMachine):
     def a_token_breaks(self, data: st.DataObject, how: str) -> None:
         asset = data.draw(st.sampled_from([i for i in range(COUNT) if i not in self.broken]))
         self.broken[asset] = how
+        outcome(f"a token is {how}" if how != "refuses" else "a token refuses")
         self.hostile.misbehave(asset, **{how: True})
 
     @precondition(lambda self: bool(self.broken))
@@ -95,8 +97,10 @@ class BrokenTokensMachine(RuleBasedStateMachine):
                 "breaker: not active",
                 "",
             )
+            outcome("deposit", reason)
         elif self.vault.maxDeposit(role) and self.vault.previewDeposit(usdc(dollars)):
             self.world.deposit(role, usdc(dollars))
+            outcome("deposit")
 
     @rule(role=who, percent=st.integers(1, 100), extra=st.integers(0, 2**COUNT - 1))
     def leave(self, role: str, percent: int, extra: int) -> None:
@@ -115,6 +119,7 @@ class BrokenTokensMachine(RuleBasedStateMachine):
                 self.claims[role, asset] += amount
             else:
                 assert self._balance(asset, role) - had[asset] == amount
+        outcome(f"leave while {len(self.broken)} are broken")
 
     @precondition(lambda self: bool(self.broken))
     @rule(data=st.data(), role=who)
@@ -125,6 +130,7 @@ class BrokenTokensMachine(RuleBasedStateMachine):
             others = sum(1 << other for other in self.broken if other != asset)
             with reverts():
                 self.world.leave_in_kind(role, shares, others)
+            outcome("leave with a broken token", self.broken[asset])
 
     @rule(role=who, asset=assets)
     def claim(self, role: str, asset: int) -> None:
@@ -138,6 +144,7 @@ class BrokenTokensMachine(RuleBasedStateMachine):
         elif asset not in self.slashed:
             assert self.vault.claim(asset, role, sender=role) == amount
             self.claims[role, asset] = 0
+            outcome("claim")
 
     @invariant()
     def claims_are_what_was_skipped(self) -> None:

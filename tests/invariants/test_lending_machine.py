@@ -9,15 +9,19 @@ arithmetic that knows the market's true prices. A fourth of PLIMSOLL_INVARIANT_S
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import cache
 
-from hypothesis import HealthCheck, Phase, event, note, settings
+from hypothesis import HealthCheck, Phase, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from offchain.route.leg import LendingAction
+from offchain.sandbox.aave import RESERVES as AAVE_RESERVES
+from tests.invariants.outcomes import outcome
+from tests.support.aave_account import Account
 from tests.support.evm import attempt
 from tests.support.lagging_oracle import COINS, TOLERATED, LaggingOracle, Look
 from tests.support.lending import BORROWED, SKIP_AAVE, SUPPLIED, TARGET, TRIGGER, Lending, lending_world
@@ -30,15 +34,14 @@ STEPS_EACH = 50
 
 DEPOSITORS = ("alice", "bob", "carol")
 VIRTUAL_SHARES = 10**12
-RAY = 10**27
 NO_DEBT = 2**256 - 1
 ACTIVE, REDUCE_ONLY, HALTED = 0, 1, 2
 RESERVES = ("USDC", "WETH", "WBTC")
 ROUNDING = 16
 """Base units of each asset that the lending protocol's own rounding may move."""
 
-HEALTHY = Fraction(1001, 1000)
-"""From here on Aave, which truncates mean thresholds, is sure to call an account healthy."""
+LIQUIDATORS_PART = Fraction(max(one.liquidation_bonus for one in AAVE_RESERVES if one.symbol in SUPPLIED), 10_000)
+"""What a liquidator may take over what he repays."""
 
 REFUSALS = {
     "limits: weight", "limits: leverage", "limits: leverage increased", "limits: venue", "limits: buffer",
@@ -85,10 +88,9 @@ class LendingMachine(RuleBasedStateMachine):
         self.limits = self.world.limits()
         self.shares = {role: self.vault.balanceOf(role) for role in DEPOSITORS}
         self.state, self.nonce, self.steps = ACTIVE, self.vault.order_nonce(), 0
-        self.paused: set[str] = set()
-        self.frozen: set[str] = set()
-        self.liquidated = False
-        """While somebody had a claim: what is left of the account may not cover it."""
+        self.account = Account(self.lender)
+        self.claims: Counter[tuple[str, int]] = Counter()
+        """To tokens in the wallet."""
         self.losses, self.turnovers = Windows(), Windows()
         self.losses.set_rate(self.evm.timestamp, self.limits.loss_refill_bps_per_day)
         self.turnovers.set_rate(self.evm.timestamp, self.limits.turnover_refill_bps_per_day)
@@ -97,23 +99,22 @@ class LendingMachine(RuleBasedStateMachine):
         """Markets mend; everybody leaves, and every claim to a position is paid against its debt."""
         try:
             for symbol in RESERVES:
-                self.lender.pause(symbol, False)
-            self.paused.clear()
+                self.account.pause(symbol, False)
             for name, price in (("ETH/USD", 19_000), ("BTC/USD", 450_000), ("USDC/USD", 1)):
                 self.world.set_feed(name, price)
             for role in DEPOSITORS:
                 if shares := self.vault.balanceOf(role):
-                    self.world.leave_in_kind(role, shares, 0 if self._stands() else SKIP_AAVE)
+                    self.world.leave_in_kind(role, shares, 0 if self.account.stands() else SKIP_AAVE)
             for role in DEPOSITORS:
-                if self._claimed_by(role):
-                    stands = self._stands()
+                if self.lender.has_claim(role):
+                    stands = self.account.stands()
                     _, reason = attempt(lambda: self.vault.claim_position(0, role, sender=role))  # noqa: B023
                     assert reason is None or not stands
             assert self.vault.totalSupply() == 0
         finally:
             self.evm.revert(self.mark)
 
-    @initialize(borrowed=st.integers(1, 250_000) | st.integers(300_000, 390_000))
+    @initialize(borrowed=st.integers(1, 250_000) | st.integers(300_000, 365_000))
     def beginning(self, borrowed: int) -> None:
         legs = [self.lender.leg(LendingAction.SUPPLY, symbol, 2**127) for symbol in SUPPLIED]
         self._settle([*legs, self.lender.leg(LendingAction.BORROW, "USDC", usdc(borrowed))], "opens")
@@ -125,6 +126,7 @@ class LendingMachine(RuleBasedStateMachine):
         if self.vault.maxDeposit(role) == 0:
             _, reason = attempt(lambda: self.vault.deposit(usdc(dollars), role, sender=role))
             assert reason in ("breaker: not active", "oracle: stale")
+            outcome("deposit", reason)
             return
         before, supply = self._look(), self.vault.totalSupply() + VIRTUAL_SHARES
         shares = self.vault.deposit(usdc(dollars), role, sender=role)
@@ -132,15 +134,16 @@ class LendingMachine(RuleBasedStateMachine):
         assert part * (before.worth + paid) <= paid + part * before.hidden + before.market[0]
         self.shares[role] += shares
         self._nothing_lost(before)
+        outcome("deposit")
 
     @precondition(lambda self: any(self.shares.values()))
     @rule(data=st.data(), part=percent, skip=st.sampled_from([0, 0, SKIP_AAVE, SKIP_AAVE | 0b110]))
     def leave_in_kind(self, data: st.DataObject, part: int, skip: int) -> None:
         role = data.draw(st.sampled_from([role for role in DEPOSITORS if self.shares[role]]))
         shares = max(1, self.shares[role] * part // 100)
-        before, supply, stands = self._look(), self.vault.totalSupply(), self._stands()
+        before, supply, stands = self._look(), self.vault.totalSupply(), self.account.stands()
         amounts, reason = attempt(lambda: self.world.leave_in_kind(role, shares, skip))
-        event(f"leaves in kind while {self.state}: {reason}")
+        outcome(f"leave in kind {'without' if skip & SKIP_AAVE else 'with'} the loan while {self.state}", reason)
         if amounts is None:
             # Only the lending protocol may refuse, and never who skips it.
             assert not skip & SKIP_AAVE
@@ -148,6 +151,9 @@ class LendingMachine(RuleBasedStateMachine):
             return
         note(f"{role} leaves with {shares} of {supply} shares: {amounts}")
         self.shares[role] -= shares
+        self.claims.update({(role, i): amount for i, amount in enumerate(amounts) if skip >> i & 1})
+        if skip & SKIP_AAVE and self.lender.has_claim(role):
+            self.account.claimants.add(role)
         for amount, held in zip(amounts, before.holdings, strict=True):
             assert amount * supply <= held * shares
         self._nothing_lost(before, Fraction(shares, supply))
@@ -165,16 +171,18 @@ class LendingMachine(RuleBasedStateMachine):
         assert assets * unit <= Fraction(shares, supply) * (before.worth + before.hidden + unit) + 2 * unit
         self.shares[role] -= shares
         assert self._look().value >= before.value - assets * before.oracle[0] // ONE - 2 * ONE
+        outcome("redeem")
 
     @rule(role=who)
     def claim_position(self, role: str) -> None:
-        if not self._claimed_by(role):
+        if role not in self.account.claimants:
             return
-        before, stands = self._look(), self._stands()
+        before, stands = self._look(), self.account.stands()
         _, reason = attempt(lambda: self.vault.claim_position(0, role, sender=role))
-        event(f"claims: {reason}")
+        outcome("claim a position", reason)
         if reason is None:
-            assert not self._claimed_by(role)
+            assert not self.lender.has_claim(role)
+            self.account.claimants.remove(role)
             self._nothing_lost(before)
         else:
             assert not stands
@@ -185,22 +193,28 @@ class LendingMachine(RuleBasedStateMachine):
         i, j = self.world.index(debt), self.world.index(collateral)
         _, reason = attempt(lambda: self.vault.deleverage(0, i, j, 10**6, sender="attacker"))
         assert reason == "deleverage: not allowed"
+        outcome("deleverage", reason)
         if self.lender.position()[1][i]:
             _, reason = attempt(lambda: self.lender.liquidate(collateral, debt, 10**6))
             assert reason is not None
+            outcome("liquidate", reason)
 
     @rule(kind=st.sampled_from(["claim", "transfer", "donate", "supply", "repay"]), role=who, other=who, part=percent)
     def small_things(self, kind: str, role: str, other: str, part: int) -> None:
         """A token claim, a transfer of shares, and gifts: to the wallet, to the account, to its debt."""
         pool, amount = self.lender.pool, self.shares[role] * part // 100
-        if kind == "claim" and self.vault.claims(role, 1 + part % 2):
-            self.vault.claim(1 + part % 2, role, sender=role)
+        if kind == "claim" and self.claims[role, 1 + part % 2]:
+            claim = self.claims.pop((role, 1 + part % 2))
+            assert self.vault.claim(1 + part % 2, role, sender=role) == claim
+            outcome("claim tokens")
         elif kind == "transfer" and amount:
             self.vault.transfer(other, amount, sender=role)
             self.shares[role] -= amount
             self.shares[other] += amount
+            outcome("transfer")
         elif kind == "donate":
             self.world.give(RESERVES[part % 3], self.vault, part)
+            outcome("donate")
         elif kind in ("supply", "repay"):
             symbol = BORROWED[part % 2]
             token = self.world.token(symbol)
@@ -211,9 +225,10 @@ class LendingMachine(RuleBasedStateMachine):
                 else part
             )
             if kind == "supply":
-                attempt(lambda: pool.supply(token.address, gift, self.vault, 0, sender="attacker"))
+                _, reason = attempt(lambda: pool.supply(token.address, gift, self.vault, 0, sender="attacker"))
             else:
-                attempt(lambda: pool.repay(token.address, gift, 2, self.vault, sender="attacker"))
+                _, reason = attempt(lambda: pool.repay(token.address, gift, 2, self.vault, sender="attacker"))
+            outcome(f"stranger: {kind}", reason)
 
     # ------------------------------------------------------------------ market, oracle, lending protocol
 
@@ -237,20 +252,22 @@ class LendingMachine(RuleBasedStateMachine):
         if reporting:
             self.market.report_all()
 
-    @rule(symbol=reserve, pause=st.booleans(), on=st.booleans())
+    @rule(symbol=reserve, pause=st.sampled_from([False, False, True]), on=st.booleans())
     def administrators_of_the_pool_act(self, symbol: str, pause: bool, on: bool) -> None:
-        act, marked = (self.lender.pause, self.paused) if pause else (self.lender.freeze, self.frozen)
-        act(symbol, on)
-        marked.discard(symbol)
-        if on:
-            marked.add(symbol)
+        (self.account.pause if pause else self.account.freeze)(symbol, on)
+        outcome(f"administrators {'' if on else 'un'}{'pause' if pause else 'freeze'}")
 
     # ------------------------------------------------------------------ settlements
 
-    @rule(action=st.sampled_from(LENDING), asset=reserve, dollars=st.integers(1, 400_000), thief=st.booleans())
+    @rule(
+        action=st.sampled_from(LENDING),
+        asset=reserve,
+        dollars=st.integers(1, 400_000) | st.integers(1, 20_000),
+        thief=st.booleans(),
+    )
     def an_order_lends(self, action: LendingAction, asset: str, dollars: int, thief: bool) -> None:
         leg = self.lender.leg(action, asset, self._amount(asset, dollars))
-        self._settle([leg], f"{'thief' if thief else 'keeper'}: {action.name} {asset}")
+        self._settle([leg], f"{'thief' if thief else 'keeper'}: {action.name.lower()}")
 
     @rule(dollars=st.integers(1, 300_000), asset=st.sampled_from(SUPPLIED), up=st.booleans())
     def keeper_levers(self, dollars: int, asset: str, up: bool) -> None:
@@ -282,7 +299,9 @@ class LendingMachine(RuleBasedStateMachine):
         self.thief.set_price(sell, buy, keeps_bps / 10_000)
         amount = self._amount(sell, dollars)
         legs = [self.lender.leg(LendingAction.BORROW, sell, amount)] if borrow else []
-        self._settle([*legs, self.world.leg(sell, buy, amount, FEE)], "thief sells")
+        self._settle(
+            [*legs, self.world.leg(sell, buy, amount, FEE)], f"thief sells{' what he borrows' if borrow else ''}"
+        )
 
     # ------------------------------------------------------------------ anybody
 
@@ -294,12 +313,15 @@ class LendingMachine(RuleBasedStateMachine):
         assert allowed == (health < TRIGGER * BPS or (health < TARGET * BPS and self.state == HALTED))
         i, j = self.world.index(debt), self.world.index(collateral)
         done, reason = attempt(lambda: self.vault.deleverage(0, i, j, self._amount(debt, dollars), sender="attacker"))
-        event(f"deleverages: {reason or 'done'}")
+        outcome("deleverage", reason)
         if done is None:
             assert allowed or reason == "deleverage: not allowed"
             return
         assert allowed
-        assert health < self.vault.health() <= target * 1001 // 1000
+        assert health < self.vault.health()
+        # Not past the target, but for the last base units: all is repaid where there is no collateral left.
+        held, owed = self.lender.position()
+        assert self.lender.health_of(held, [owe + ROUNDING for owe in owed]) * 1000 * ONE <= target * 1001
         taken, paid = (done[0] * before.oracle[i], done[1] * before.oracle[j])
         assert paid * 10_000 <= taken * (10_000 + discount)
         # Nobody is paid more than that, at prices of the oracle.
@@ -311,32 +333,48 @@ class LendingMachine(RuleBasedStateMachine):
         owed = self.lender.position()[1][self.world.index(debt)]
         if owed * part // 100 == 0:
             return
-        before, claimed = self.vault.holdings(), any(self._claimed_by(role) for role in DEPOSITORS)
+        before, claimed = self._look(), bool(self.account.claimants)
         _, reason = attempt(lambda: self.lender.liquidate(collateral, debt, owed * part // 100))
-        event(f"liquidates: {reason or 'done'}")
+        outcome("liquidate", reason)
+        after = self._look()
+        assert after.holdings == before.holdings
         if reason is None:
-            self.liquidated = self.liquidated or claimed
-        assert self.vault.holdings() == before
+            self.account.liquidated |= claimed
+            if not claimed and self._live():
+                repaid = sum(before.debts) - sum(after.debts)
+                assert repaid > 0
+                seized = before.gross_held - after.gross_held
+                assert seized <= repaid * LIQUIDATORS_PART + self._dust(before) // ONE
+
+    @precondition(lambda self: self.market.reporting and self.vault.health() < 2 * ONE)
+    @rule(bps=st.integers(-4500, -500), collateral=st.sampled_from(SUPPLIED), part=percent)
+    def crash_finds_liquidators(self, bps: int, collateral: str, part: int) -> None:
+        """They act in the block of the feeds' rounds."""
+        self.all_coins_move(bps)
+        if self.vault.health() < ONE:
+            self.stranger_liquidates(collateral, "USDC", part)
 
     @rule()
     def stranger_pokes(self) -> None:
         """Puts a low health factor on record: from then on the discount of deleveraging grows."""
-        attempt(lambda: self.world.alarms.poke(self.mandate, sender="attacker"))
+        _, reason = attempt(lambda: self.world.alarms.poke(self.mandate, sender="attacker"))
+        outcome("poke", reason)
         assert self.mandate.deleverage_terms(self.vault.health())[2] <= self.limits.deleverage_discount_bps
 
     @rule()
     def trip(self) -> None:
         live, health = self._live(), self.vault.health()
-        expected = REDUCE_ONLY if health < TRIGGER * BPS or self._impaired() else ACTIVE
+        expected = REDUCE_ONLY if health < TRIGGER * BPS or self.account.impaired() else ACTIVE
         if live:
             expected = max(expected, self._drawdown(self.vault.value_per_share(), self.mandate.peak()))
         state, reason = attempt(lambda: self.mandate.trip(sender="attacker"))
-        event(f"trip: {state or reason}")
+        outcome("trip", reason)
         if not live and expected == ACTIVE:
             assert reason == "oracle: stale"
         elif expected > self.state:
             assert state == expected
             self.state = expected
+            outcome(f"trip to {state}")
         else:
             assert reason == "breaker: no condition"
 
@@ -345,12 +383,14 @@ class LendingMachine(RuleBasedStateMachine):
         if stop and state > self.state:
             self.mandate.guardian_trip(state, sender="guardian")
             self.state = state
+            outcome("guardian stops")
         elif not stop and self.state != ACTIVE:
             seen = self.state, self.mandate.breaker_reason(), self.mandate.tripped_at()
             resume = self.world.schedule(self.mandate.resume, *seen)
             self.market.report_all()
             resume()
             self.state = ACTIVE
+            outcome("resume")
 
     # ------------------------------------------------------------------ what always holds
 
@@ -360,11 +400,12 @@ class LendingMachine(RuleBasedStateMachine):
         assert all(self.vault.balanceOf(role) == shares for role, shares in self.shares.items())
         assert self.mandate.breaker_state() == self.state
         assert self.vault.order_nonce() == self.nonce
+        holdings = self.vault.holdings()
         for i, token in enumerate(self.world.tokens):
             assert token.allowance(self.vault, self.lender.pool) == 0
-            assert token.balanceOf(self.vault) >= sum(self.vault.claims(role, i) for role in DEPOSITORS)
+            assert token.balanceOf(self.vault) == holdings[i] + sum(self.claims[role, i] for role in DEPOSITORS)
         self.anyone_can_leave()
-        self.claims_are_covered()
+        assert self.account.covers_claims()
 
     def anyone_can_leave(self) -> None:
         """One of them each time: without the lending protocol always, with it while it stands."""
@@ -372,15 +413,9 @@ class LendingMachine(RuleBasedStateMachine):
         role = DEPOSITORS[self.steps % 3]
         if not self.shares[role]:
             return
-        for skip in (SKIP_AAVE, 0) if self._stands() else (SKIP_AAVE,):
+        for skip in (SKIP_AAVE, 0) if self.account.stands() else (SKIP_AAVE,):
             with self.evm.rolled_back():
                 self.world.leave_in_kind(role, skip=skip)
-
-    def claims_are_covered(self) -> None:
-        if self.liquidated:
-            return
-        for held, claimed in zip(self.lender.position()[0], self._claimed(*DEPOSITORS)[0], strict=True):
-            assert claimed <= held + 1
 
     # ------------------------------------------------------------------ internals
 
@@ -388,7 +423,7 @@ class LendingMachine(RuleBasedStateMachine):
         before, health, peak = self._look(), self.vault.health(), self.mandate.peak()
         settled, reason = attempt(lambda: self.world.settle(legs))
         note(f"{story}: {reason or 'settled'}")
-        event(f"{story.split()[0]} {reason or 'settled'}")
+        outcome(story, reason)
         if settled is None:
             assert reason is not None
             assert reason in REFUSALS or reason.isdigit()
@@ -423,48 +458,17 @@ class LendingMachine(RuleBasedStateMachine):
     def _nothing_lost(self, before: Look, part: Fraction = Fraction(0)) -> None:
         """Those who stay keep their part of the true value, and their part of the account its health."""
         after = self._look()
+        if before.worth < 0:
+            # The fee is a part of everything: of more debt than there is to pay it with, when it is worth less
+            # than nothing. What can be taken out of the wallet grows for who stays all the same.
+            part *= 1 - Fraction(self.limits.exit_fee_bps, 10_000)
         assert before.worth - after.worth <= part * before.worth + self._dust(before)
         if any(before.owed) and any(after.owed):
             healths = [self.lender.health_of(look.supplied, look.owed) for look in (before, after)]
             assert healths[1] >= healths[0]
 
     def _look(self) -> Look:
-        return Look(self.world, self.market, *self._rest())
-
-    def _stands(self) -> bool:
-        """Whether Aave has no reason to refuse: each claim, and what is left, would be healthy alone."""
-        if self.paused or self.liquidated or self.vault.health() < ONE:
-            return False
-        claims = [self._claimed(role) for role in DEPOSITORS if self._claimed_by(role)]
-        healths = [self.lender.health_of(held, owed) for held, owed in (self._rest(), *claims) if any(owed)]
-        return all(health >= HEALTHY for health in healths)
-
-    def _rest(self) -> tuple[list[int], list[int]]:
-        """Base units of those who stay, claims taken off: held and owed."""
-        held, owed = self.lender.position()
-        for side, claims in zip((held, owed), self._claimed(*DEPOSITORS), strict=True):
-            for i, claimed in enumerate(claims):
-                side[i] -= min(side[i], claimed)
-        return held, owed
-
-    def _claimed(self, *roles: str) -> tuple[list[int], list[int]]:
-        """Base units that claims have grown to, rounded up: held and owed."""
-        sides: tuple[list[int], list[int]] = ([0] * 5, [0] * 5)
-        for i in map(self.world.index, RESERVES):
-            units = [sum(self.vault.position_claims(role, debt << 4 | i) for role in roles) for debt in (0, 1)]
-            if any(units):
-                for side, unit, index in zip(sides, units, self.lender.venue.indices(i), strict=True):
-                    side[i] = unit * index // RAY + 1 if unit else 0
-        return sides
-
-    def _claimed_by(self, role: str) -> bool:
-        keys = [debt << 4 | self.world.index(symbol) for symbol in RESERVES for debt in (0, 1)]
-        return any(self.vault.position_claims(role, key) for key in keys)
-
-    def _impaired(self) -> bool:
-        """Whether the account has anything in a reserve that does not stand."""
-        held, owed = self.lender.position()
-        return any(held[i] or owed[i] for i in map(self.world.index, self.paused | self.frozen))
+        return Look(self.world, self.market, *self.account.rest())
 
     def _drawdown(self, per_share: int, peak: int) -> int:
         if per_share * 10_000 <= peak * (10_000 - self.limits.drawdown_halt_bps):

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
+from tests.invariants.outcomes import DONE, never_done, outcome
 from tests.invariants.soak import machines, soak
 
 
@@ -25,6 +27,18 @@ class Purse(RuleBasedStateMachine):
     @rule(coins=st.integers(0, 20))
     def take(self, coins: int) -> None:
         assert self.paid < 2 or coins < 10
+
+
+class Gate(RuleBasedStateMachine):
+    """Opens now and then; nobody gets over it."""
+
+    @rule(is_open=st.booleans())
+    def walk(self, is_open: bool) -> None:
+        outcome("pass", None if is_open else "shut")
+
+    @rule()
+    def climb(self) -> None:
+        outcome("climb", "too high")
 
 
 def test_every_machine_is_found() -> None:
@@ -59,3 +73,13 @@ def test_the_steps_asked_for_are_taken_each_round_with_other_draws() -> None:
     assert report.steps >= 3000
     assert report.rounds > 1
     assert len(Harmless.seen) > 500
+
+
+def test_what_actions_came_to_is_counted_over_all_rounds() -> None:
+    (report,) = soak({Gate: 1}, 3000, first_seed=1)
+    assert report.failure is None
+    assert set(report.outcomes) == {"pass", "climb"}
+    assert set(report.outcomes["pass"]) == {DONE, "shut"}
+    assert never_done(report.outcomes) == ["climb"]
+    # Each step is one of the two.
+    assert sum(sum(counts.values()) for counts in report.outcomes.values()) == pytest.approx(report.steps, rel=0.05)

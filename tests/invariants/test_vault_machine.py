@@ -10,15 +10,17 @@ A failure ends with the shortest sequence of rules that reproduces it.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from fractions import Fraction
 from functools import cache
 
-from hypothesis import HealthCheck, Phase, event, note, settings
+from hypothesis import HealthCheck, Phase, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from offchain.route.leg import Venue
 from offchain.sandbox.arbitrage import Swap, pool_for
+from tests.invariants.outcomes import outcome
 from tests.support.evm import Contract, attempt
 from tests.support.lagging_oracle import COINS, TOLERATED, LaggingOracle, Look
 from tests.support.reference import Windows, inside_or_closer
@@ -83,6 +85,7 @@ class VaultMachine(RuleBasedStateMachine):
         self.mark = self.evm.snapshot()
         self.market = LaggingOracle(self.world)
         self.shares = dict.fromkeys(DEPOSITORS, 0)
+        self.claims: Counter[tuple[str, int]] = Counter()
         self.state = ACTIVE
         self.peak = 0
         self.nonce = 0
@@ -97,10 +100,10 @@ class VaultMachine(RuleBasedStateMachine):
             for role in DEPOSITORS:
                 if self.shares[role]:
                     self.world.leave_in_kind(role)
-                for asset in range(5):
-                    claim = self.vault.claims(role, asset)
-                    if claim:
-                        assert self.vault.claim(asset, role, sender=role) == claim
+            for (role, asset), claim in self.claims.items():
+                assert self.vault.claims(role, asset) == claim
+                if claim:
+                    assert self.vault.claim(asset, role, sender=role) == claim
             assert self.vault.totalSupply() == 0
         finally:
             self.evm.revert(self.mark)
@@ -126,6 +129,7 @@ class VaultMachine(RuleBasedStateMachine):
             self.world.approve(role)
             _, reason = attempt(lambda: self.vault.deposit(assets, role, sender=role))
             assert reason in ("breaker: not active", "oracle: stale", "vault: zero shares")
+            outcome("deposit", reason)
         elif self.vault.previewDeposit(assets) > 0:
             self._deposit(role, assets)
 
@@ -134,7 +138,6 @@ class VaultMachine(RuleBasedStateMachine):
     def leave_in_kind(self, data: st.DataObject, part: int, skip: int) -> None:
         role = data.draw(self._holders())
         shares = self.shares[role] if part == 100 else max(1, self.shares[role] * part // 100)
-        event(f"in kind while {self.state}")
         holdings, supply = self.vault.holdings(), self.vault.totalSupply()
         per_share = self._per_share()
         amounts = self.world.leave_in_kind(role, shares, skip)
@@ -142,7 +145,9 @@ class VaultMachine(RuleBasedStateMachine):
         for amount, held in zip(amounts, holdings, strict=True):
             assert amount * supply <= held * shares
         self.shares[role] -= shares
+        self.claims.update({(role, i): amount for i, amount in enumerate(amounts) if skip >> i & 1})
         self._never_less(per_share)
+        outcome(f"leave in kind while {self.state}")
 
     @precondition(lambda self: any(self.shares.values()))
     @rule(data=st.data(), part=percent, exactly_assets=st.booleans())
@@ -162,6 +167,7 @@ class VaultMachine(RuleBasedStateMachine):
         self.shares[role] -= shares
         self._never_less(per_share)
         self._see_peak(self.vault.value_per_share())
+        outcome("withdraw" if exactly_assets else "redeem")
 
     @rule(
         kind=st.sampled_from(["claim", "transfer", "donate"]),
@@ -171,10 +177,10 @@ class VaultMachine(RuleBasedStateMachine):
         part=percent,
     )
     def small_things(self, kind: str, role: str, other: str, asset: int, part: int) -> None:
-        claim, amount = self.vault.claims(role, asset), self.shares[role] * part // 100
+        claim, amount = self.claims[role, asset], self.shares[role] * part // 100
         if kind == "claim" and claim:
             holdings = self.vault.holdings()
-            assert self.vault.claim(asset, role, sender=role) == claim
+            assert self.vault.claim(asset, role, sender=role) == self.claims.pop((role, asset))
             assert self.vault.holdings() == holdings
         elif kind == "transfer" and amount:
             self.vault.transfer(other, amount, sender=role)
@@ -182,6 +188,9 @@ class VaultMachine(RuleBasedStateMachine):
             self.shares[other] += amount
         elif kind == "donate":
             self.world.give(asset, self.vault, max(1, self.vault.holdings()[asset] * part // 1000))
+        else:
+            return
+        outcome(kind)
 
     # ------------------------------------------------------------------ market and oracle
 
@@ -226,7 +235,7 @@ class VaultMachine(RuleBasedStateMachine):
         before = self._look()
         leg, story = self._planned(before, route, back, permille)
         _, reason = attempt(lambda: self.world.settle([leg]))
-        self._after_settlement(before, reason, story)
+        self._after_settlement(before, reason, "keeper settles", story)
 
     @precondition(lambda self: self.vault.totalSupply() > 0)
     @rule(
@@ -246,7 +255,7 @@ class VaultMachine(RuleBasedStateMachine):
         self.bot.front_run(Swap(pool, zero_for_one, spent).values(), sender="attacker")
         settled, reason = attempt(lambda: self.world.settle([leg]))
         # The look of the vault first: events are those of the last transaction.
-        self._after_settlement(before, reason, f"sandwiched: {story}")
+        self._after_settlement(before, reason, "keeper is sandwiched", story)
         if settled is not None and settled["amounts_in"][0]:
             paid, got = settled["amounts_in"][0], settled["amounts_out"][0]
             assert got * leg.amount_in >= leg.min_amount_out * paid
@@ -270,9 +279,8 @@ class VaultMachine(RuleBasedStateMachine):
         if before.value * permille // 1000 < ONE or before.holdings[self.world.index(sell)] == 0:
             return
         settled = thief.settle(sell, buy, permille / 1000, loss / 10_000)
-        self._after_settlement(
-            before, None if settled else thief.refusal, f"thief sells {permille / 10} % {sell} for {buy}"
-        )
+        story = f"{permille / 10} % {sell} for {buy}"
+        self._after_settlement(before, None if settled else thief.refusal, "thief settles", story)
 
     # ------------------------------------------------------------------ breaker and limits
 
@@ -285,10 +293,11 @@ class VaultMachine(RuleBasedStateMachine):
             assert reason == "oracle: stale"
             return
         expected = self._condition(per_share, peak, limits)
-        event(f"trip: {expected} while {self.state}")
+        outcome("trip", reason)
         if expected > self.state:
             assert state == expected
             self.state = expected
+            outcome(f"trip to {state}")
         else:
             assert reason == "breaker: no condition"
 
@@ -318,6 +327,8 @@ class VaultMachine(RuleBasedStateMachine):
             self._record_rates(self.original)
             if self.market.reporting:
                 self.market.report_all()
+        if kind != "resume":
+            outcome(kind)
 
     # ------------------------------------------------------------------ what always holds
 
@@ -348,8 +359,7 @@ class VaultMachine(RuleBasedStateMachine):
 
     def claims_are_covered(self) -> None:
         for i, (token, held) in enumerate(zip(self.world.tokens, self.vault.holdings(), strict=True)):
-            claims = sum(self.vault.claims(role, i) for role in DEPOSITORS)
-            assert token.balanceOf(self.vault) == held + claims
+            assert token.balanceOf(self.vault) == held + sum(self.claims[role, i] for role in DEPOSITORS)
 
     def the_latch_holds(self) -> None:
         assert self.mandate.breaker_state() == self.state
@@ -373,11 +383,11 @@ class VaultMachine(RuleBasedStateMachine):
         i, j = self.world.index(sell), self.world.index(buy)
         amount = min(before.value * permille // 1000 * ONE // before.oracle[i], before.holdings[i])
         minimum = amount * before.oracle[i] // before.oracle[j] * 985 // 1000
-        return self.world.leg(sell, buy, amount, route[2], minimum), f"keeper sells {amount} {sell} for {buy}"
+        return self.world.leg(sell, buy, amount, route[2], minimum), f"{amount} {sell} for {buy}"
 
     def _resume(self) -> None:
         seen = self.state, self.mandate.breaker_reason()
-        event(f"resume from {seen}")
+        outcome(f"resume from {self.state}")
         resume = self.world.schedule(self.mandate.resume, *seen, self.mandate.tripped_at())
         self.market.report_all()
         resume()
@@ -398,15 +408,16 @@ class VaultMachine(RuleBasedStateMachine):
         paid = assets * before.market[0]
         assert part * (before.worth + paid) <= paid * (1 + before.spread) + before.market[0]
         self.shares[role] += shares
+        outcome("deposit")
         if first:
             self.peak = 0
         self._never_less(per_share)
         # What the depositor entered at; his fee is no gain.
         self._see_peak(before.per_share)
 
-    def _after_settlement(self, before: Look, reason: str | None, story: str) -> None:
-        note(f"{story}: {reason or 'settled'}")
-        event(f"{story.split()[0]}: {reason or 'settled'}")
+    def _after_settlement(self, before: Look, reason: str | None, action: str, story: str = "") -> None:
+        note(f"{action} {story}: {reason or 'settled'}")
+        outcome(action, reason)
         if reason is None:
             self._check_settled(before)
         else:

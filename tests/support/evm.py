@@ -87,6 +87,7 @@ class Mark:
     timestamp: int
     patches: int
     deployments: int
+    views: dict[tuple[str, str, bytes], bytes] | None
 
 
 class Evm:
@@ -113,6 +114,8 @@ class Evm:
         self.logs: list[Any] = []
         self._patches: list[tuple[str, bytes]] = []
         self._deployed: list[str] = []
+        # What views answer while the state stands; None where somebody else may change it.
+        self._views: dict[tuple[str, str, bytes], bytes] | None = {}
 
     @classmethod
     def sandbox(cls, chain_id: int = 1) -> Self:
@@ -138,6 +141,7 @@ class Evm:
     @number.setter
     def number(self, number: int) -> None:
         self._number, self._stale_block = number, True
+        self._forget_views()
 
     @property
     def timestamp(self) -> int:
@@ -147,6 +151,7 @@ class Evm:
     @timestamp.setter
     def timestamp(self, timestamp: int) -> None:
         self._timestamp, self._stale_block = timestamp, True
+        self._forget_views()
 
     def mine(self, seconds: int = BLOCK_SECONDS, blocks: int | None = None) -> None:
         """Let time pass; a block each twelve seconds, at least one, unless told otherwise."""
@@ -161,6 +166,10 @@ class Evm:
         Reverted
             It did.
         """
+        if static and self._views is not None:
+            known = self._views.get((sender, to, data))
+            if known is not None:
+                return known
         self._set_block()
         self._evm.reset_transient_storage()
         try:
@@ -170,6 +179,9 @@ class Evm:
         if not static:
             result = self._evm.result
             self.gas_used, self.logs = result.gas_used, result.logs
+            self._forget_views()
+        elif self._views is not None:
+            self._views[sender, to, data] = answer
         return answer
 
     def deploy(self, creation_code: bytes, sender: str = "market") -> str:
@@ -181,6 +193,7 @@ class Evm:
         except RuntimeError as error:
             raise _reverted(str(error)) from None
         self._deployed.append(address)
+        self._forget_views()
         return address
 
     def code(self, address: str) -> bytes:
@@ -192,6 +205,7 @@ class Evm:
         # The EVM's journal knows nothing of it, so going back is up to us.
         self._patches.append((address, self.code(address)))
         self._put_code(address, code)
+        self._forget_views()
 
     def storage(self, address: str, slot: int) -> int:
         """One word."""
@@ -199,7 +213,8 @@ class Evm:
 
     def snapshot(self) -> Mark:
         """Remember state and block."""
-        return Mark(self._evm.snapshot(), self._number, self._timestamp, len(self._patches), len(self._deployed))
+        patches, deployed = len(self._patches), len(self._deployed)
+        return Mark(self._evm.snapshot(), self._number, self._timestamp, patches, deployed, self._views)
 
     def revert(self, mark: Mark) -> None:
         """Go back; the mark and every later one are used up."""
@@ -210,6 +225,8 @@ class Evm:
             address, code = self._patches.pop()
             self._put_code(address, b"" if address in undone else code)
         self.number, self.timestamp = mark.number, mark.timestamp
+        if self._views is not None:
+            self._views = mark.views
 
     @contextmanager
     def rolled_back(self) -> Iterator[None]:
@@ -219,6 +236,16 @@ class Evm:
             yield
         finally:
             self.revert(mark)
+
+    def engine(self) -> EVM:
+        """The EVM itself, for who drives it without this class; views are asked anew from now on."""
+        self._views = None
+        return self._evm
+
+    def _forget_views(self) -> None:
+        # A new table: marks keep theirs.
+        if self._views is not None:
+            self._views = {}
 
     def _put_code(self, address: str, code: bytes) -> None:
         balance = self._evm.get_balance(address)
@@ -377,7 +404,7 @@ def _type(item: Mapping[str, Any]) -> str:
 
 WORDS = frozenset({"address", "uint256"})
 """Types encoded here: eth_abi takes longer over them than the EVM over the call."""
-PLAIN = frozenset({"uint256", "uint256[]"})
+PLAIN = frozenset({"uint256", "uint256[]", "bool"})
 """Types decoded here, likewise."""
 
 
@@ -386,13 +413,13 @@ def _word(value: int | str) -> bytes:
 
 
 def _decoded(kinds: tuple[str, ...], answer: bytes) -> tuple[Any, ...]:
-    """What a function returned; unsigned integers, alone and in arrays, are read here."""
+    """What a function returned; unsigned integers, alone and in arrays, and truth values are read here."""
     if not PLAIN.issuperset(kinds) or len(answer) < 32 * len(kinds):
         return tuple(_cooked(kind, value) for kind, value in zip(kinds, decode(kinds, answer), strict=True))
     values: list[Any] = []
     for at, kind in enumerate(kinds):
         word = int.from_bytes(answer[32 * at : 32 * at + 32], "big")
-        values.append(word if kind == "uint256" else _array(answer, word))
+        values.append(_array(answer, word) if kind == "uint256[]" else word if kind == "uint256" else bool(word))
     return tuple(values)
 
 

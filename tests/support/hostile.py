@@ -140,7 +140,7 @@ def hostile_world(
 
 def _balancer_pool(evm: Evm, sides: list[tuple[Contract, int]]) -> BalancerV2Venue:
     """A pool of two tokens in equal parts at a vault of Balancer's own."""
-    there = Balancer(chain=Chain(evm._evm))
+    there = Balancer(chain=Chain(evm.engine()))
     sides.sort(key=lambda side: int(side[0].address, 16))
     there.tokens = tuple(token.address for token, _ in sides)
     _, pool = there.create(1, (0, 1), (5 * 10**17, 5 * 10**17), 10**15)

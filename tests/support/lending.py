@@ -22,6 +22,9 @@ AAVE, BALANCER = 2, 3
 TRIGGER, TARGET, DISCOUNT = 12_500, 15_000, 200
 """Health factors times 10,000, and basis points."""
 SKIP_AAVE = 1 << 16
+HELD, OWED = 0, 1
+"""Sides of a claim to a position."""
+RAY = 10**27
 SUPPLIED = ("WETH", "WBTC")
 BORROWED = ("USDC", "WETH")
 
@@ -51,6 +54,19 @@ class Lending:
         held, owed = self.venue.position(self.world.vault)
         return list(held), list(owed)
 
+    def claimed(self, *roles: str) -> tuple[list[int], list[int]]:
+        """Base units that these roles' claims to the account have grown to, rounded up: held and owed."""
+        sides = tuple([0] * len(self.world.tokens) for _ in (HELD, OWED))
+        for i in map(self.world.index, {*SUPPLIED, *BORROWED} if roles else ()):
+            for side, debt, index in zip(sides, (HELD, OWED), self.venue.indices(i), strict=True):
+                units = sum(self.world.vault.position_claims(role, debt << 4 | i) for role in roles)
+                side[i] = units * index // RAY + 1 if units else 0
+        return sides[HELD], sides[OWED]
+
+    def has_claim(self, role: str) -> bool:
+        """Whether there is a claim of this role's to the account."""
+        return any(map(any, self.claimed(role)))
+
     def health(self) -> Fraction:
         """The exact health factor of the account, at Aave's prices and thresholds.
 
@@ -60,15 +76,19 @@ class Lending:
 
     def health_of(self, held: Sequence[int], owed: Sequence[int]) -> Fraction:
         """The same of these base units, of which some are owed."""
-        oracle = Contract(self.world.evm, addresses.AAVE_ORACLE, PRICE_ABI)
         thresholds = {one.symbol: one.liquidation_threshold for one in RESERVES}
         weighed = debt = Fraction(0)
-        for asset, have, owe in zip(self.world.file.ordered_assets, held, owed, strict=True):
+        for i, (symbol, have, owe) in enumerate(zip(self.world.file.symbols, held, owed, strict=True)):
             if have or owe:
-                price = Fraction(oracle.getAssetPrice(asset.address), 10**asset.decimals)
-                weighed += have * price * thresholds[asset.symbol] / 10_000
-                debt += owe * price
+                weighed += self.aave_usd(i, have) * thresholds[symbol] / 10_000
+                debt += self.aave_usd(i, owe)
         return weighed / debt
+
+    def aave_usd(self, i: int, amount: int) -> Fraction:
+        """Dollars that base units of an asset are worth at Aave's prices."""
+        oracle = Contract(self.world.evm, addresses.AAVE_ORACLE, PRICE_ABI)
+        asset = self.world.file.ordered_assets[i]
+        return Fraction(amount * oracle.getAssetPrice(asset.address), 10 ** (asset.decimals + 8))
 
     def open(self, borrow: int = usdc(100_000)) -> None:
         """Supply all WETH and WBTC and borrow dollars."""
@@ -148,7 +168,7 @@ def lending_world(
 def lending_and_balancer() -> tuple[Lending, Balancer]:
     """The same with a Balancer pool of USDC and WETH beside."""
     evm = Evm.sandbox()
-    balancer = Balancer(chain=Chain(evm._evm))
+    balancer = Balancer(chain=Chain(evm.engine()))
     pair = sorted((addresses.USDC, addresses.WETH), key=lambda address: int(address, 16))
     balancer.tokens = tuple(pair)
     _, pool = balancer.create(1, (0, 1), (5 * 10**17, 5 * 10**17), 10**15)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import pytest
 
 from offchain.route.leg import LendingAction
@@ -105,3 +107,26 @@ def test_while_it_is_below_one_a_claim_waits_for_who_repays(leveraged: Lending) 
     world.vault.deleverage(0, USDC, WETH, usdc(500_000), sender="attacker")
     assert leveraged.health() > 1
     world.vault.claim_position(0, "bob", sender="bob")
+
+
+def test_leaving_an_account_that_owes_more_than_it_has_takes_nothing_out_of_the_others_wallet(
+    leveraged: Lending,
+) -> None:
+    """Found by the lending machine: the fee that stays is a part of everything, of such an account's debt, too.
+
+    Nobody has to take that on: who leaves next skips the account and takes more of the wallet than before.
+    """
+    world = leveraged.world
+    world.settle([leveraged.leg(LendingAction.BORROW, "USDC", usdc(250_000))])
+    world.set_feed("ETH/USD", 900)
+    world.set_feed("BTC/USD", 15_000)
+    assert leveraged.health() < Fraction(1, 2)
+    wallet, supply, owed = world.vault.holdings(), world.vault.totalSupply(), leveraged.position()[1][USDC]
+    shares = world.vault.balanceOf("bob")
+    world.leave_in_kind("bob", skip=SKIP_AAVE)
+    stay = supply - shares
+    for had, has in zip(wallet, world.vault.holdings(), strict=True):
+        assert has * supply >= had * stay
+    fee = Fraction(world.limits().exit_fee_bps, 10_000)
+    left = owed - leveraged.claimed("bob")[1][USDC]
+    assert left == pytest.approx(float(owed * (stay + shares * fee) / supply), abs=3)
