@@ -76,3 +76,24 @@ def test_its_own_roles_change_by_what_waited(world: World, role: str) -> None:
         timelock.revokeRole(timelock.CANCELLER_ROLE(), "guardian", sender=role)
     world.owner_does(timelock.grantRole, timelock.PROPOSER_ROLE(), development_address("bob"))
     assert timelock.hasRole(timelock.PROPOSER_ROLE(), "bob")
+
+
+def test_a_guardian_is_dismissed_in_two_places_at_once(world: World) -> None:
+    """In the mandate alone it would go on to cancel; and whoever has its key can cancel its dismissal, too."""
+    timelock, mandate = world.timelock, world.mandate
+    canceller, bob = timelock.CANCELLER_ROLE(), development_address("bob")
+    world.owner_does(mandate.set_guardian, bob)
+    assert timelock.hasRole(canceller, "guardian")
+    calls = [
+        (mandate.address, mandate.set_guardian.encode(bob)),
+        (timelock.address, timelock.grantRole.encode(canceller, bob)),
+        (timelock.address, timelock.revokeRole.encode(canceller, development_address("guardian"))),
+    ]
+    batch = ([to for to, _ in calls], [0] * 3, [data for _, data in calls], ZERO_HASH, ZERO_HASH)
+    timelock.schedule_batch(*batch, DELAY, sender="owner")
+    with world.evm.rolled_back():
+        timelock.cancel(timelock.hash_operation_batch(*batch), sender="guardian")
+    world.evm.mine(DELAY)
+    timelock.execute_batch(*batch, sender="owner")
+    assert not timelock.hasRole(canceller, "guardian")
+    assert timelock.hasRole(canceller, "bob")

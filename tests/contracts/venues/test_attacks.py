@@ -10,7 +10,7 @@ import pytest
 
 from offchain.route.leg import LendingAction
 from tests.support.evm import address_of, attempt, reverts
-from tests.support.lending import SKIP_AAVE, TRIGGER, Lending
+from tests.support.lending import DISCOUNT, SKIP_AAVE, TARGET, TRIGGER, Lending
 from tests.support.world import BPS, usdc
 
 USDC, WETH = 0, 1
@@ -35,6 +35,27 @@ def test_the_key_cannot_borrow_the_vault_into_an_auction_of_its_collateral(lendi
     lending.bring("attacker", "USDC", usdc(100_000))
     with reverts("deleverage: not allowed"):
         lending.world.vault.deleverage(0, USDC, WETH, usdc(100_000), sender="attacker")
+
+
+# ---------------------------------------------------------------- the guardian's key
+
+
+def test_a_guardian_that_halts_sells_no_more_than_the_discount_of_what_a_loan_lacks(lending: Lending) -> None:
+    """Above the trigger nobody is paid; halted, whoever waits half an hour is, up to the target and no further."""
+    world = lending.world
+    lending.open(usdc(280_000))
+    world.settle([world.leg("USDC", "LINK", world.vault.holdings()[USDC], 3000)])
+    for feed, price in (("ETH/USD", 2500), ("BTC/USD", 48_000)):
+        world.set_feed(feed, price)
+    assert TRIGGER * BPS < world.vault.health() < TARGET * BPS
+    lending.bring("attacker", "USDC", usdc(400_000))
+    world.mandate.guardian_trip(2, sender="guardian")
+    world.evm.mine(1800)
+    before = world.vault.value()
+    taken, _ = world.vault.deleverage(0, USDC, WETH, usdc(400_000), sender="attacker")
+    assert 0 < before - world.vault.value() <= taken * 10**12 * DISCOUNT // 10_000 + 10**13
+    with reverts("deleverage: not allowed"):
+        world.vault.deleverage(0, USDC, WETH, usdc(1), sender="attacker")
 
 
 # ---------------------------------------------------------------- gifts
