@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from offchain.allocate.borrowing import Borrowing
 from offchain.allocate.errors import InfeasibleError
-from offchain.allocate.limits import FULL_BPS, ONE, settlement_state, tighter, weight_bounds
+from offchain.allocate.limits import FULL_BPS, GIFT, ONE, settlement_state, tighter, weight_bounds
 from offchain.mandate import Constraints, Group, Mandate
 from offchain.mandate.venues import FIRST_LISTED
 from offchain.market.snapshot import BreakerState, Snapshot, VaultLimits
@@ -21,9 +21,13 @@ FloatArray = NDArray[np.float64]
 
 DRIFT_MARGIN = 20e-4
 """Weight kept between a target and a bound: prices move before the order settles."""
+NO_GIFT = 1 / (FULL_BPS * GIFT)
+"""Weight up to which a holding of what may not be held breaks nothing."""
 TURNOVER_SHARE = 0.99
 LOSS_SHARE = 0.75
 """Parts of what is left of the budgets that a plan may use; fills and prices differ a little."""
+CLEARED = 1e-3
+"""Weight below which what a maximum of nothing allows no more is no matter of the program: any trade sells it along."""
 _NEAR = 0.1  # of the margin: room for a weight to grow because the whole shrinks
 _TINY = 1e-7
 
@@ -67,6 +71,9 @@ class Frame:
         breaks a limit, else 0.
     floor, ceiling
         Shape (n,): bounds on z.
+    cleared
+        Shape (n,): small holdings of what may not be held, which anyone can give. The program leaves them alone; a
+        plan that trades sells them whole.
     turnover, loss
         Fractions that may still be spent.
     bands
@@ -86,6 +93,7 @@ class Frame:
     excess_upper: FloatArray
     floor: FloatArray
     ceiling: FloatArray
+    cleared: NDArray[np.bool_]
     turnover: float
     loss: float
     bands: tuple[Band, ...] = ()
@@ -223,6 +231,13 @@ def compile_frame(
     lower, upper = _with_margins(low, high, whole)
     # What is owed holds nothing, which is no less than a minimum of nothing.
     kept = weights if borrowing is None else weights + borrowing.owed(weights)
+    # What no pool trades cannot be brought inside; the integer checks still judge it.
+    fixed = ~np.array(traded, dtype=bool)
+    closed = (high == 0) & (weights < CLEARED) & ~fixed
+    if borrowing is not None:
+        closed &= ~borrowing.allowed
+    cleared = closed & (weights > NO_GIFT / 2)
+    fixed |= closed
     below, above = kept < low, weights > high
     # Weights between the limit and its margin may stay where they are.
     near = _NEAR * np.maximum(lower - low, high - upper)
@@ -231,8 +246,6 @@ def compile_frame(
     least = 0.0 if borrowing is None else np.where(borrowing.allowed, -whole, 0.0)
     lower = np.minimum(np.where(low > 0, lower, least), upper)
     upper = np.where(high < whole, upper, whole)
-    # What no pool trades cannot be brought inside; the integer checks still judge it.
-    fixed = ~np.array(traded, dtype=bool)
     lower, upper = np.where(fixed & below, 0.0, lower), np.where(fixed & above, whole, upper)
     ceiling = np.full(len(weights), np.inf)
     floor = -weights
@@ -251,6 +264,7 @@ def compile_frame(
         excess_upper=np.where(above & ~fixed, weights - upper, 0.0),
         floor=np.where(fixed, 0.0, floor),
         ceiling=np.where(fixed, 0.0, np.minimum(ceiling, whole + np.maximum(-weights, 0.0))),
+        cleared=cleared,
         turnover=min(
             _left(limits.turnover_capacity_bps, vault.turnover_level) * TURNOVER_SHARE,
             own.max_turnover_bps / FULL_BPS,

@@ -35,7 +35,8 @@ def binding_limits(
             found.append(BindingLimit(f"minimum weight of {symbol}", float(prices["lower"][index])))
         if frame.upper[index] < frame.whole:
             found.append(BindingLimit(f"maximum weight of {symbol}", float(prices["upper"][index])))
-        found.append(BindingLimit(f"selling only ({symbol})", float(prices["ceiling"][index])))
+        if frame.most[index] > 0:
+            found.append(BindingLimit(f"selling only ({symbol})", float(prices["ceiling"][index])))
     for index, band in enumerate(frame.bands):
         found.append(BindingLimit(f"minimum weight of the group {band.name}", float(prices["band_lower"][index])))
         found.append(BindingLimit(f"maximum weight of the group {band.name}", float(prices["band_upper"][index])))

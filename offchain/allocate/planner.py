@@ -216,7 +216,16 @@ class _Planner:
 
     def _target(self, frame: Frame, enough: float) -> Target:
         problem = TargetProblem(self.pools, self.unit_values, frame, self.objective, enough)
-        return best_target(problem, self._table)
+        return self._clearing(best_target(problem, self._table))
+
+    def _clearing(self, target: Target) -> Target:
+        """The target, and the sale of what may not be held for base asset along with it."""
+        if target.change is None or not self.frame.cleared.any():
+            return target
+        sold = np.where(self.frame.cleared, self.frame.weights, 0.0)
+        change = target.change - sold
+        change[0] += sold.sum()
+        return replace(target, change=change)
 
     @cached_property
     def _table(self) -> PoolTable:
@@ -261,8 +270,10 @@ class _Planner:
         Where too much goes through one, its pool that trades least is left out, and what that leaves is routed anew.
         """
         pools = list(self.pools)
+        assert target.change is not None
+        wanted = replace(target, change=np.where(self.frame.cleared, target.change, part * target.change))
         for _ in range(len(pools)):
-            realised = realise(self.snapshot, pools, target, part, self.gas, self.mandate, self.reducing, self._kept)
+            realised = realise(self.snapshot, pools, wanted, self.gas, self.mandate, self.reducing, self._kept)
             left_out = self._beyond_cap(realised)
             if left_out is None:
                 return realised
@@ -288,7 +299,9 @@ class _Planner:
         for _ in range(len(self.snapshot.assets)):
             assert target.change is not None
             sizes = {
-                index: size for index, size in enumerate(np.abs(target.change).tolist()) if index and 0 < size < small
+                index: size
+                for index, size in enumerate(np.abs(target.change).tolist())
+                if index and 0 < size < small and not self.frame.cleared[index]
             }
             if not sizes:
                 return target, realised

@@ -36,20 +36,17 @@ def realise(
     snapshot: Snapshot,
     pools: Sequence[Pool],
     target: Target,
-    part: float,
     gas: GasPrice,
     mandate: Mandate,
     reducing: bool,
     kept: int = 0,
 ) -> Realised:
-    """Route a part of a target.
+    """Route a target.
 
     Parameters
     ----------
     target
         With net changes.
-    part
-        How much of them, 0 to 1.
     reducing
         Whether no balance but the base asset's may rise, whatever the fills.
     kept
@@ -67,7 +64,7 @@ def realise(
     stiffness = np.full(count, STIFFNESS)
     stiffness[0] = 0.0
     for index, asset in enumerate(snapshot.assets):
-        wanted = float(target.change[index]) * part
+        wanted = float(target.change[index])
         unit = asset.price / 10**18 / snapshot.value
         if index == 0 or wanted == 0:
             # What only passes through must not stick.

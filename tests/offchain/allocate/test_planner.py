@@ -235,6 +235,27 @@ def test_a_repair_worth_less_than_its_gas_waits(vaults: Any, mandate: Any) -> No
     assert "gas" in plan.note
 
 
+@pytest.mark.parametrize("gift", [1, 10**12, 3 * 10**16, 10**17, 10**19])
+@pytest.mark.parametrize("weights", [(0.2, 0.48, 0.17, 0, 0.15), (0.22, 0.38, 0.25, 0, 0.15)])
+def test_a_gift_of_what_may_not_be_held_stops_no_plan(
+    vaults: Any, mandate: Any, settled: Settled, weights: tuple[float, ...], gift: int
+) -> None:
+    """A wei to a hundred and fifty dollars of LINK, whose maximum is nothing, given to a million dollars."""
+    assets = tuple(
+        one.model_copy(update={"min_weight_bps": 0, "max_weight_bps": 0}) if one.symbol == "LINK" else one
+        for one in mandate.assets
+    )
+    closing = mandate.model_copy(update={"assets": assets})
+    snapshot = vaults.snapshot(weights, limits=closing.vault_limits)
+    given = replace(snapshot.assets[3], balance=gift)
+    snapshot = replace(snapshot, assets=(*snapshot.assets[:3], given, *snapshot.assets[4:]))
+    plan = make_plan(snapshot, vaults.forecast(), closing)
+    assert plan.trades
+    after = settled(snapshot, plan)
+    assert after.assets[3].balance in ((gift,) if gift <= 10**12 else (0,))
+    assert outside(_values(after), closing.vault_limits) == ()
+
+
 # Reducing
 
 

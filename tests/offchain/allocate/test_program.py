@@ -24,6 +24,7 @@ def _frame(weights: Any, **more: Any) -> Frame:
         "excess_upper": np.zeros(count),
         "floor": -weights,
         "ceiling": np.ones(count),
+        "cleared": np.zeros(count, bool),
         "turnover": 1.0,
         "loss": 1.0,
     }
