@@ -36,10 +36,10 @@ implements: IMandate
 
 initializes: ownable
 initializes: ownable_2step[ownable := ownable]
-initializes: roles[ownable := ownable]
 initializes: rules
 initializes: bounds[rules := rules]
 initializes: standing
+initializes: roles[ownable := ownable, standing := standing]
 initializes: loss_budget[standing := standing]
 initializes: breaker[standing := standing]
 
@@ -120,13 +120,14 @@ def __init__(
 @external
 def bind(count: uint256):
     """
-    @notice Makes the caller the vault of this mandate. Any vault, in its constructor; reverts when
-            another was first or has another number of assets.
+    @notice Makes the caller the vault of this mandate, for which the first signers sign. Any vault, in its
+            constructor; reverts when another was first or has another number of assets.
     @param count Number of the vault's assets.
     """
     assert standing._vault() == empty(address), "mandate: bound"
     assert count == rules._COUNT, "mandate: other assets"
     standing._seat |= convert(msg.sender, uint256)
+    roles._add_first_signers()
 
 
 @external
@@ -152,9 +153,12 @@ def judge(
     @param venues Number of the vault's venues.
     @return Fractions at 1e18: loss << 192 | turnover << 128 | level of losses << 64 | level of turnover.
     """
-    seat: uint256 = self._check_vault()
+    # Zero is nobody's address.
+    signs: bool = roles._signs_for[signer] == msg.sender
+    if not signs:
+        self._check_vault()
     assert not self._has_entered, "limits: deposit in this transaction"
-    assert roles.is_signer[signer], "orders: unauthorised signer"
+    assert signs, "orders: unauthorised signer"
     packed: rules.Packed = rules._load()
     assert mandate_hash == rules._hash(packed), "orders: wrong mandate"
     policy: uint256 = packed.policy
@@ -163,8 +167,8 @@ def judge(
     if cool_down > 0:
         assert block.timestamp >= standing._time(tally, standing.SETTLED_AT) + cool_down, "limits: cooling down"
     window: uint256 = (policy >> rules.PEAK_WINDOW) & rules.FIELD
-    state: uint256 = self._settle_state(change.per_share_before, policy, seat, breaker._peak(tally, window))
-    reduce_only: bool = state == breaker.REDUCE_ONLY
+    tally = self._settle_state(change.per_share_before, policy, tally, breaker._peak(tally, window))
+    reduce_only: bool = breaker._state_of(tally) == breaker.REDUCE_ONLY
     # Every asset but the base asset, which is bit 0.
     assert not reduce_only or change.risen >> 1 == 0, "limits: risk increased"
 
@@ -211,13 +215,13 @@ def enter(value_per_share: uint256, first: bool) -> uint256:
     @param first Whether the vault has no shares: its peak then starts anew.
     @return The entry fee in basis points.
     """
-    state: uint256 = breaker._state_of(self._check_vault())
+    self._check_vault()
     self._has_entered = True
     policy: uint256 = rules._packed.policy
     if first:
         breaker._rebase(value_per_share)
         extcall IAlarms(alarms).reset()
-    assert state == breaker.ACTIVE and breaker._observe_entry(
+    assert breaker._observe_entry(
         value_per_share, rules._field(policy, rules.PEAK_WINDOW), rules._field(policy, rules.DRAWDOWN_REDUCE)
     ), "breaker: not active"
     return rules._field(policy, rules.ENTRY_FEE)
@@ -228,8 +232,10 @@ def leave(value_per_share_after: uint256):
     """
     @notice Only the vault, on a priced redemption; reverts when HALTED.
     """
-    assert breaker._state_of(self._check_vault()) != breaker.HALTED, "breaker: halted"
-    standing._tally = breaker._observe(standing._tally, value_per_share_after, self._peak_window())
+    self._check_vault()
+    tally: uint256 = standing._tally
+    assert breaker._state_of(tally) != breaker.HALTED, "breaker: halted"
+    standing._tally = breaker._observe(tally, value_per_share_after, self._peak_window())
 
 
 @external
@@ -273,7 +279,7 @@ def may_cancel(account: address) -> bool:
     """
     @notice Whether an account may cancel orders: signers, curator, guardian and owner may.
     """
-    return roles.is_signer[account] or account in [ownable.owner, roles.curator, roles.guardian]
+    return roles._signs_for[account] != empty(address) or account in [ownable.owner, roles.curator, roles.guardian]
 
 
 @external
@@ -455,28 +461,24 @@ def turnover_level() -> uint256:
 
 @internal
 @view
-def _check_vault() -> uint256:
-    """
-    @return The seat.
-    """
-    seat: uint256 = standing._seat
-    assert convert(msg.sender, uint256) == seat & standing.VAULT, "mandate: not the vault"
-    return seat
+def _check_vault():
+    assert msg.sender == standing._vault(), "mandate: not the vault"
 
 
 @internal
-def _settle_state(per_share: uint256, policy: uint256, seat: uint256, peak: uint256) -> uint256:
+def _settle_state(per_share: uint256, policy: uint256, tally: uint256, peak: uint256) -> uint256:
     """
     @dev A settlement that finds the drawdown latches it first and is judged in the new state.
          Reverts when halted.
+    @return The tally in that state.
     """
     condition: uint256 = self._drawdown(per_share, policy, peak)
-    state: uint256 = breaker._state_of(seat)
+    state: uint256 = breaker._state_of(tally)
     assert max(state, condition) != breaker.HALTED, "breaker: halted"
     if condition > state:
         breaker._raise_to(condition, breaker.DRAWDOWN, per_share, rules._field(policy, rules.PEAK_WINDOW))
-        return condition
-    return state
+        return standing._tally
+    return tally
 
 
 @internal

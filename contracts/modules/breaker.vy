@@ -49,15 +49,17 @@ FROZEN_RESERVE: constant(uint256) = 9
 
 ONE_BPS: constant(uint256) = 10_000
 HOUR: constant(uint256) = 3_600
-# A peak is kept as 88 bits and by how many it was shifted; only beyond 2**88 is it rounded, down.
-PEAK: constant(uint256) = 2**96 - 1
-SHIFT_BITS: constant(uint256) = 8
-SHIFT: constant(uint256) = 2**8 - 1
+# A peak is kept as 88 bits and by how many steps of 16 bits it was shifted; only beyond 2**88 is it
+# rounded, down.
+PEAK_BITS: constant(uint256) = 92
+PEAK: constant(uint256) = 2**PEAK_BITS - 1
+STEP_BITS: constant(uint256) = 4
+STEPS: constant(uint256) = 2**STEP_BITS - 1
 MANTISSA: constant(uint256) = 2**88
 MAX_PEAK: constant(uint256) = 2**240 - 1
 
 
-# Peak of the epoch before, as it is packed (96 bits) | start of the present one << 96. Read only where
+# Peak of the epoch before, as it is packed (92 bits) | start of the present one << 92. Read only where
 # the mandate sets a window.
 _epoch: uint256
 
@@ -100,13 +102,13 @@ def _tripped_at() -> uint256:
 @internal
 @view
 def _state() -> uint256:
-    return self._state_of(standing._seat)
+    return self._state_of(standing._tally)
 
 
 @internal
 @pure
-def _state_of(seat: uint256) -> uint256:
-    return (seat >> standing.STATE) & standing.BYTE
+def _state_of(tally: uint256) -> uint256:
+    return (tally >> standing.STATE) & standing.STATES
 
 
 @internal
@@ -129,7 +131,7 @@ def _peak(tally: uint256, window_hours: uint256) -> uint256:
 @internal
 @view
 def _is_over(epoch: uint256, window_hours: uint256) -> bool:
-    return block.timestamp >= (epoch >> standing.PEAK_BITS) + window_hours * HOUR
+    return block.timestamp >= (epoch >> PEAK_BITS) + window_hours * HOUR
 
 
 @internal
@@ -152,7 +154,7 @@ def _raise_to(state: uint256, reason: uint256, value_per_share: uint256, window_
     @dev Latches a higher state.
     """
     assert state > self._state() and state <= HALTED, "breaker: not a higher state"
-    standing._seat = self._latched(state, reason, block.timestamp)
+    self._latch(state, reason, block.timestamp)
     log Tripped(
         state=state,
         reason=reason,
@@ -179,13 +181,13 @@ def _observe(tally: uint256, value_per_share: uint256, window_hours: uint256) ->
 @internal
 def _observe_entry(value_per_share: uint256, window_hours: uint256, reduce_bps: uint256) -> bool:
     """
-    @dev The same where somebody enters, unless a drawdown stands that asks for a state; the first that
-         one asks for is to reduce.
+    @dev The same where somebody enters, unless a state or a drawdown stands that asks for one; the
+         first that a drawdown asks for is to reduce.
     @return Whether none stands.
     """
     tally: uint256 = standing._tally
     peak: uint256 = self._peak(tally, window_hours)
-    if value_per_share * ONE_BPS <= peak * (ONE_BPS - reduce_bps):
+    if self._state_of(tally) != ACTIVE or value_per_share * ONE_BPS <= peak * (ONE_BPS - reduce_bps):
         return False
     if window_hours > 0 or value_per_share > peak:
         standing._tally = self._observe(tally, value_per_share, window_hours)
@@ -221,20 +223,24 @@ def _begin_epoch(previous: uint256):
     """
     @param previous As it is packed.
     """
-    self._epoch = (block.timestamp << standing.PEAK_BITS) | previous
+    self._epoch = (block.timestamp << PEAK_BITS) | previous
+
+
+@internal
+def _latch(state: uint256, reason: uint256, tripped_at: uint256):
+    tally: uint256 = standing._tally
+    standing._tally = (tally & ~(standing.STATES << standing.STATE)) | (state << standing.STATE)
+    standing._seat = self._seated(reason, tripped_at)
 
 
 @internal
 @view
-def _latched(state: uint256, reason: uint256, tripped_at: uint256) -> uint256:
+def _seated(reason: uint256, tripped_at: uint256) -> uint256:
     """
-    @dev The seat as such a trip leaves it.
+    @dev The seat as a trip for this reason leaves it.
     """
     return (
-        (standing._seat & standing.VAULT)
-        | (state << standing.STATE)
-        | (reason << standing.REASON)
-        | (tripped_at << standing.TRIPPED_AT)
+        (standing._seat & standing.VAULT) | (reason << standing.REASON) | (tripped_at << standing.TRIPPED_AT)
     )
 
 
@@ -243,20 +249,20 @@ def _latched(state: uint256, reason: uint256, tripped_at: uint256) -> uint256:
 def _packed(peak: uint256) -> uint256:
     assert peak <= MAX_PEAK, "breaker: value per share"
     mantissa: uint256 = peak
-    shifted: uint256 = 0
-    # Ten steps of sixteen bits reach the greatest peak.
+    steps: uint256 = 0
+    # Ten steps reach the greatest peak.
     for i: uint256 in range(10):
         if mantissa < MANTISSA:
             break
         mantissa = mantissa >> 16
-        shifted += 16
-    return (mantissa << SHIFT_BITS) | shifted
+        steps += 1
+    return (mantissa << STEP_BITS) | steps
 
 
 @internal
 @pure
 def _unpacked(packed: uint256) -> uint256:
-    return packed >> SHIFT_BITS << (packed & SHIFT)
+    return packed >> STEP_BITS << ((packed & STEPS) << 4)
 
 
 @internal
@@ -264,8 +270,9 @@ def _resume(state: uint256, reason: uint256, tripped_at: uint256, value_per_shar
     """
     @dev Back to ACTIVE from exactly the trip that the caller saw; rebases the peak.
     """
-    assert self._state() != ACTIVE, "breaker: active"
-    assert standing._seat == self._latched(state, reason, tripped_at), "breaker: state changed"
-    standing._seat = self._latched(ACTIVE, NO_REASON, tripped_at)
+    present: uint256 = self._state()
+    assert present != ACTIVE, "breaker: active"
+    assert state == present and standing._seat == self._seated(reason, tripped_at), "breaker: state changed"
+    self._latch(ACTIVE, NO_REASON, tripped_at)
     self._rebase(value_per_share)
     log Resumed(state=state, reason=reason, peak=value_per_share)

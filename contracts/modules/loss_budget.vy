@@ -96,7 +96,7 @@ def _told(tally: uint256, settled_at: uint256, loss_units: uint256, turnover_uni
     @dev The tally with these levels as of now.
     """
     return (
-        (tally >> standing.PEAK << standing.PEAK)
+        (tally >> standing.STATE << standing.STATE)
         | (block.timestamp << standing.LEAKED_AT)
         | (settled_at << standing.SETTLED_AT)
         | (loss_units << standing.LOSS)

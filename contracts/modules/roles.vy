@@ -13,7 +13,10 @@
 
 
 from snekmate.auth import ownable
+from . import standing
+
 uses: ownable
+uses: standing
 
 
 interface Timelock:
@@ -39,9 +42,12 @@ event SignerRemoved:
 
 curator: public(address)
 guardian: public(address)
-is_signer: public(HashMap[address, bool])
+# The vault for which an account authorises settlements; zero for none. Asked by that vault, it answers
+# for both in one word.
+_signs_for: HashMap[address, address]
 
 delay: public(immutable(uint256))
+_FIRST_SIGNERS: immutable(DynArray[address, 8])
 
 
 @deploy
@@ -50,7 +56,7 @@ def __init__(owner: address, curator: address, guardian: address, signers: DynAr
     @param owner Becomes the owner, whoever deploys; a timelock of at least the delay.
     @param curator Tightens the mandate, raises the breaker, cancels orders.
     @param guardian Raises the breaker, removes signers, cancels orders.
-    @param signers May authorise settlements from the first block.
+    @param signers May authorise settlements from the block in which a vault binds itself.
     @param delay_ Seconds that every owner's actions must wait.
     """
     delay = delay_
@@ -61,7 +67,17 @@ def __init__(owner: address, curator: address, guardian: address, signers: DynAr
     log CuratorSet(curator=curator)
     log GuardianSet(guardian=guardian)
     for signer: address in signers:
-        self._add_signer(signer)
+        assert signer != empty(address), "roles: zero signer"
+    _FIRST_SIGNERS = signers
+
+
+@external
+@view
+def is_signer(account: address) -> bool:
+    """
+    @notice Whether an account authorises settlements.
+    """
+    return self._signs_for[account] != empty(address)
 
 
 @external
@@ -81,8 +97,8 @@ def remove_signer(signer: address):
     @param signer Reverts when it is not authorised.
     """
     self._check_stopper()
-    assert self.is_signer[signer], "roles: not a signer"
-    self.is_signer[signer] = False
+    assert self._signs_for[signer] != empty(address), "roles: not a signer"
+    self._signs_for[signer] = empty(address)
     log SignerRemoved(signer=signer, caller=msg.sender)
 
 
@@ -120,12 +136,23 @@ def _check_timelock(owner: address, least: uint256):
 
 
 @internal
+def _add_first_signers():
+    """
+    @dev When the vault has bound itself. Without access control.
+    """
+    for signer: address in _FIRST_SIGNERS:
+        self._add_signer(signer)
+
+
+@internal
 def _add_signer(signer: address):
     """
     @dev Without access control.
     """
     assert signer != empty(address), "roles: zero signer"
-    self.is_signer[signer] = True
+    vault: address = standing._vault()
+    assert vault != empty(address), "roles: no vault to sign for"
+    self._signs_for[signer] = vault
     log SignerAdded(signer=signer)
 
 

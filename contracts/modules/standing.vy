@@ -5,9 +5,9 @@
 @title How a mandate stands
 @license GNU Affero General Public License v3.0 only
 @author Plimsoll
-@notice The two words that a settlement reads of what was before: whose mandate it is and in which
-        state, and the running numbers, which it writes back as one word. What the fields mean is
-        said, and kept, by the modules that use them.
+@notice The running numbers and the breaker's state, one word, which a settlement reads and writes back;
+        and the seat, which it need not read: whose mandate it is, why and since when it stands where
+        it stands. What the fields mean is said, and kept, by the modules that use them.
 """
 
 
@@ -17,22 +17,23 @@ TIME: constant(uint256) = 2**40 - 1
 LEVEL: constant(uint256) = 2**40 - 1
 BYTE: constant(uint256) = 2**8 - 1
 
-STATE: constant(uint256) = 160
-REASON: constant(uint256) = 168
-TRIPPED_AT: constant(uint256) = 176
+REASON: constant(uint256) = 160
+TRIPPED_AT: constant(uint256) = 168
 
 LEAKED_AT: constant(uint256) = 0
 SETTLED_AT: constant(uint256) = 40
 LOSS: constant(uint256) = 80
 TURNOVER: constant(uint256) = 120
+STATE: constant(uint256) = 160
+STATES: constant(uint256) = 2**4 - 1
 # The rest of the word.
-PEAK: constant(uint256) = 160
-PEAK_BITS: constant(uint256) = 96
+PEAK: constant(uint256) = 164
 
 
-# vault (160 bits) | state of the breaker << 160 | its reason << 168 | time of the last trip << 176
+# vault (160 bits) | reason of the breaker's state << 160 | time of the last trip << 168
 _seat: uint256
-# time of the last leak | of the last settlement << 40 | loss << 80 | turnover << 120 | peak << 160
+# time of the last leak | of the last settlement << 40 | loss << 80 | turnover << 120 | state of the
+# breaker << 160 | peak << 164
 _tally: uint256
 
 
