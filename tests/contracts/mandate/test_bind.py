@@ -7,17 +7,33 @@ import pytest
 
 from offchain.settle.deployment import plan_deployment
 from offchain.settle.development import development_address, sandbox_deployer
-from tests.contracts.mandate.conftest import VAULT, Judge, deploy_mandate, loose_limits
+from tests.contracts.mandate.conftest import DELAY, VAULT, Judge, deploy_mandate, loose_limits
 from tests.support.contracts import DEPLOYABLE, compiled
 from tests.support.evm import Evm, address_of, reverts
 from tests.support.vaults import default_roles
-from tests.support.world import ONE, World, blue_chip, book, deploy_plan, report
+from tests.support.world import ONE, World, blue_chip, book, deploy_plan, deploy_timelock, report, scheduled
 
 
 def test_the_first_is_the_vault(evm: Evm) -> None:
     mandate = deploy_mandate(evm, loose_limits())
     mandate.bind(2, sender=VAULT)
     assert mandate.vault() == development_address(VAULT)
+
+
+def test_the_first_signers_sign_from_then_on(evm: Evm) -> None:
+    mandate = deploy_mandate(evm, loose_limits())
+    assert not mandate.is_signer("optimizer")
+    mandate.bind(2, sender=VAULT)
+    assert mandate.is_signer("optimizer")
+    assert mandate.events("SignerAdded") == [{"signer": development_address("optimizer")}]
+
+
+def test_without_a_vault_nobody_signs(evm: Evm) -> None:
+    timelock = deploy_timelock(evm, DELAY)
+    mandate = deploy_mandate(evm, loose_limits(), timelock.address)
+    add = scheduled(timelock, mandate.add_signer, "bob")
+    with reverts("roles: no vault to sign for"):
+        add()
 
 
 @pytest.mark.parametrize("role", [VAULT, "attacker", "owner"])

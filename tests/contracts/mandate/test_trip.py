@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from offchain.settle.development import development_address
+from tests.contracts.mandate.conftest import Judge
 from tests.support.evm import attempt, reverts
 from tests.support.world import ONE, World, usdc
 
@@ -178,3 +179,16 @@ def test_keeps_the_peak(invested: World) -> None:
     peak = invested.mandate.peak()
     invested.mandate.guardian_trip(HALTED, sender="guardian")
     assert invested.mandate.peak() == peak > ONE
+
+
+def test_state_and_running_numbers_leave_each_other_alone(judge: Judge) -> None:
+    """They share a word, at its largest peak and its largest levels, too."""
+    judge([1, 99], [1, 99], per_share_after=2**239)
+    judge.mandate.guardian_trip(REDUCE_ONLY, sender="guardian")
+    outcome = judge([1, 99], [60, 20], risen=1, per_share_before=2**239)
+    told = judge.mandate.loss_level(), judge.mandate.turnover_level(), judge.mandate.peak()
+    assert told == (outcome["loss_level"], outcome["turnover_level"], 2**239) == (ONE // 5, ONE * 79 // 100, 2**239)
+    assert judge.mandate.breaker_state() == REDUCE_ONLY
+    judge.mandate.guardian_trip(HALTED, sender="guardian")
+    assert judge.mandate.breaker_state() == HALTED
+    assert told == (judge.mandate.loss_level(), judge.mandate.turnover_level(), judge.mandate.peak())
