@@ -17,8 +17,9 @@
         window of t seconds loses more than C + r * t at oracle prices to settlements. A settlement
         ends inside the weights or closer to them. A drawdown from the peak latches by anyone's call.
         It calls no address but its tokens, its oracle, its mandate, the canonical pools of its tokens
-        and the targets of its venues, and leaves no allowance. Redemption, deposits and claims in
-        kind and deleveraging are in VaultExtension, run by delegatecall at an address fixed here.
+        and the targets of its venues, and leaves no allowance. Redemption and deposits in kind and
+        deleveraging are in VaultExtension, claims in VaultClaims, run by delegatecall at addresses
+        fixed here.
 @custom:kill The guardian, curator or owner raise the breaker to REDUCE_ONLY (deposits and buying stop)
              or HALTED (settlement and priced redemption stop too). Redemption in kind, claims and
              share transfers cannot be stopped by anyone.
@@ -79,6 +80,7 @@ exports: (
     orders.hash_order,
     uniswap.uniswapV3SwapCallback,
     delegation.extension,
+    delegation.claims_extension,
     delegation.permit,
     delegation.mint,
     delegation.withdraw,
@@ -86,6 +88,7 @@ exports: (
     delegation.claim,
     delegation.recover,
     delegation.claim_position,
+    delegation.foreclose,
     delegation.deleverage,
     delegation.redeem_in_kind,
     delegation.deposit_in_kind,
@@ -128,6 +131,7 @@ def __init__(
     mandate_: address,
     venues_: DynArray[address, 4],
     extension_: address,
+    claims_extension_: address,
 ):
     """
     @param name Of the share token and of the EIP-712 domain (version "1").
@@ -138,6 +142,7 @@ def __init__(
     @param mandate_ A Mandate over the same assets in the same order that has no vault yet.
     @param venues_ Venues for the same assets in the same order.
     @param extension_ A VaultExtension made for the same name, tokens, decimals, oracle, mandate and venues.
+    @param claims_extension_ A VaultClaims made for the same.
     """
     ownable.__init__()
     # The share token's owner role mints nothing here; nobody shall hold it.
@@ -147,11 +152,15 @@ def __init__(
     positions.__init__(venues_, tokens, [oracle_, mandate_])
     valuation.__init__(base_decimals, oracle_, mandate_)
     assert staticcall IPriceOracle(oracle_).length() == len(tokens), "vault: oracle of other assets"
-    parts: bytes32 = keccak256(abi_encode(name, tokens, base_decimals, oracle_, mandate_, venues_))
+    parts: bytes32 = keccak256(
+        abi_encode("VaultExtension", name, tokens, base_decimals, oracle_, mandate_, venues_)
+    )
     assert staticcall Extension(extension_).parts() == parts, "vault: extension of another vault"
+    parts = keccak256(abi_encode("VaultClaims", name, tokens, base_decimals, oracle_, mandate_, venues_))
+    assert staticcall Extension(claims_extension_).parts() == parts, "vault: extension of another vault"
     extcall IMandate(mandate_).bind(len(tokens))
     asset = tokens[0]
-    delegation.__init__(extension_)
+    delegation.__init__(extension_, claims_extension_)
 
 
 # ---------------------------------------------------------------------------------------------

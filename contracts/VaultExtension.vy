@@ -6,16 +6,15 @@
 @title The rest of a vault's code
 @license GNU Affero General Public License v3.0 only
 @author Plimsoll
-@notice What a vault does in kind and in need: leaving and entering with a part of everything, claims
-        to positions, deleveraging. One contract with all of it would exceed the limit on code size,
+@notice What a vault does in kind and in need: leaving and entering with a part of everything,
+        deleveraging. One contract with all of it would exceed the limit on code size,
         so the vault runs these functions here by delegatecall: storage, balances and `self` are the
         vault's, the vault holds the lock, and the address is fixed when the vault is deployed.
         Both declare the same modules in the same order, which gives them one storage layout; the
         vault refuses an extension made for other assets, oracle, mandate or venues.
         Called directly it does nothing: every function refuses, and it holds nothing.
-@custom:kill As the vault: it has no state and no role of its own. Redemption in kind and claims
-             cannot be stopped by anyone; deposits in kind stop as deposits do; deleveraging is
-             allowed by the mandate.
+@custom:kill As the vault: it has no state and no role of its own. Redemption in kind cannot be stopped
+             by anyone; deposits in kind stop as deposits do; deleveraging is allowed by the mandate.
 """
 
 
@@ -27,6 +26,7 @@ from .interfaces import IMandate
 from .interfaces import IPriceOracle
 from .interfaces import IVenue
 from .modules import custody
+from .modules import delegated
 from .modules import fees
 from .modules import state
 from .modules import valuation
@@ -40,9 +40,11 @@ initializes: custody[state := state]
 initializes: positions[custody := custody]
 initializes: valuation[erc20 := erc20, custody := custody, state := state, positions := positions]
 
+initializes: delegated
+
 exports: (
     erc20.permit,
-    custody.claim,
+    delegated.parts,
 )
 
 
@@ -103,12 +105,6 @@ ONE: constant(uint256) = 10**18
 SKIP_VENUES: constant(uint256) = 16
 
 
-# keccak256 of what it was made for.
-parts: public(immutable(bytes32))
-
-_ITSELF: immutable(address)
-
-
 @deploy
 def __init__(
     name: String[25],
@@ -127,8 +123,9 @@ def __init__(
     custody.__init__(tokens)
     positions.__init__(venues_, tokens, [oracle, mandate])
     valuation.__init__(base_decimals, oracle, mandate)
-    parts = keccak256(abi_encode(name, tokens, base_decimals, oracle, mandate, venues_))
-    _ITSELF = self
+    delegated.__init__(
+        keccak256(abi_encode("VaultExtension", name, tokens, base_decimals, oracle, mandate, venues_))
+    )
 
 
 # ---------------------------------------------------------------------------------------------
@@ -153,10 +150,10 @@ def redeem_in_kind(shares: uint256, receiver: address, owner: address, skip: uin
     @param owner Whose shares.
     @param skip Bit i set: do not transfer asset i, record a claim instead; to nothing when the token
            cannot even tell its balance. Bit 16 + v set: the same for the position at venue v, both
-           what is held and what is owed; see `claim_position`.
+           what is held and what is owed; see VaultClaims.
     @return Base units of each asset paid or recorded, positions not included.
     """
-    self._check_delegated()
+    delegated._check()
     assert shares > 0, "vault: zero shares"
     assert receiver not in [empty(address), self], "vault: bad receiver"
     net_shares: uint256 = shares
@@ -181,33 +178,6 @@ def redeem_in_kind(shares: uint256, receiver: address, owner: address, skip: uin
     return amounts
 
 
-@external
-@reentrant
-def claim_position(venue: uint256, receiver: address):
-    """
-    @notice Pays the caller's claim to the position at a venue in receipt tokens, with the interest
-            it earned, against the debt that belongs to it, with interest. Anyone who has one;
-            reverts otherwise, when the caller did not approve that much, or while the venue refuses.
-    @param venue Index of the venue.
-    @param receiver Where the receipt tokens go.
-    """
-    self._check_delegated()
-    assert venue < positions._COUNT, "positions: unknown venue"
-    claimed: bool = False
-    for i: uint256 in range(custody._COUNT, bound=16):
-        amount: uint256 = positions._take_position_claim(msg.sender, venue, i, True)
-        if amount > 0:
-            claimed = True
-            positions._repay_from(venue, i, msg.sender, amount)
-    for i: uint256 in range(custody._COUNT, bound=16):
-        amount: uint256 = positions._take_position_claim(msg.sender, venue, i, False)
-        if amount > 0:
-            claimed = True
-            positions._send_receipts(venue, i, receiver, amount)
-    assert claimed, "positions: no claim"
-    log positions.PositionClaimed(account=msg.sender, receiver=receiver, venue=venue)
-
-
 # ---------------------------------------------------------------------------------------------
 # Entering in kind
 # ---------------------------------------------------------------------------------------------
@@ -225,7 +195,7 @@ def deposit_in_kind(shares: uint256, receiver: address, max_amounts: DynArray[ui
     @param max_amounts Most base units of each asset to take, wallet and position together.
     @return Base units of each asset taken, receipt tokens included.
     """
-    self._check_delegated()
+    delegated._check()
     assert shares > 0 and erc20.totalSupply > 0, "vault: zero shares"
     assert not positions._owes(), "vault: owes"
     gross: uint256 = fees._gross(shares, valuation._enter(valuation._appraise()))
@@ -273,7 +243,7 @@ def deleverage(venue: uint256, debt: uint256, collateral: uint256, amount: uint2
     @param amount Most base units of the debt token the caller brings; must be approved.
     @return Base units of the debt token taken from the caller, and of collateral paid.
     """
-    self._check_delegated()
+    delegated._check()
     assert venue < positions._COUNT and max(debt, collateral) < custody._COUNT, "positions: unknown venue"
     health_before: uint256 = positions._health_at(venue)
     allowed: bool = False
@@ -334,7 +304,7 @@ def mint(shares: uint256, receiver: address) -> uint256:
     @param receiver Gets the shares.
     @return Base units of the base asset taken.
     """
-    self._check_delegated()
+    delegated._check()
     appraisal: valuation.Appraisal = valuation._appraise()
     net: uint256 = valuation._to_assets(shares, appraisal, True)
     assets: uint256 = fees._gross(net, valuation._enter(appraisal))
@@ -351,7 +321,7 @@ def withdraw(assets: uint256, receiver: address, owner: address) -> uint256:
             price is not live or the vault holds less base asset.
     @return Share base units burned.
     """
-    self._check_delegated()
+    delegated._check()
     appraisal: valuation.Appraisal = valuation._appraise()
     shares: uint256 = valuation._to_shares(fees._gross(assets, valuation._terms().exit_fee_bps), appraisal, True)
     self._withdraw(assets, shares, receiver, owner, appraisal)
@@ -365,7 +335,7 @@ def redeem(shares: uint256, receiver: address, owner: address) -> uint256:
     @notice Burns an exact number of shares for base asset; otherwise as `withdraw`.
     @return Base units of the base asset paid.
     """
-    self._check_delegated()
+    delegated._check()
     appraisal: valuation.Appraisal = valuation._appraise()
     assets: uint256 = fees._net(valuation._to_assets(shares, appraisal, False), valuation._terms().exit_fee_bps)
     self._withdraw(assets, shares, receiver, owner, appraisal)
@@ -382,7 +352,7 @@ def recover(token: address, receiver: address) -> uint256:
     @param receiver Where all of it goes.
     @return Base units sent.
     """
-    self._check_delegated()
+    delegated._check()
     assert msg.sender == staticcall Owned(valuation.mandate).owner(), "roles: not the owner"
     for i: uint256 in range(custody._COUNT, bound=16):
         assert token != custody._TOKENS[i], "custody: not a stray token"
@@ -404,7 +374,7 @@ def run_leg(v: uint256, leg: IVenue.Leg, available: uint256):
     @param leg What was signed.
     @param available Base units of token_in in the wallet.
     """
-    self._check_delegated()
+    delegated._check()
     positions._run_ordered(v, leg, available)
 
 
@@ -416,19 +386,13 @@ def read_book(prices: uint256[16]) -> (IMandate.Book, uint256[16]):
     @param prices The oracle's.
     @return Wallet and positions; what is owed by asset, USD at 18 decimals.
     """
-    self._check_delegated()
+    delegated._check()
     return valuation._book(prices)
 
 
 # ---------------------------------------------------------------------------------------------
 # Internals
 # ---------------------------------------------------------------------------------------------
-
-
-@internal
-@view
-def _check_delegated():
-    assert self != _ITSELF, "vault: not called by a vault"
 
 
 @internal

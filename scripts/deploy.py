@@ -177,10 +177,10 @@ def compiled_types() -> Mapping[str, Any]:
     """Compile what is deployed; ape keeps the output until a source changes."""
     from ape import project
 
-    from offchain.settle.deployment import VENUE_CONTRACTS
+    from offchain.settle.deployment import EXTENSIONS, VENUE_CONTRACTS
 
     project.load_contracts()
-    names = ("Timelock", "PriceOracle", "Alarms", "Mandate", *VENUE_CONTRACTS.values(), "VaultExtension", "Vault")
+    names = ("Timelock", "PriceOracle", "Alarms", "Mandate", *VENUE_CONTRACTS.values(), *EXTENSIONS, "Vault")
     return {name: getattr(project, name).contract_type for name in names}
 
 

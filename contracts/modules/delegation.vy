@@ -5,21 +5,24 @@
 @title What a vault does by its extension's code
 @license GNU Affero General Public License v3.0 only
 @author Plimsoll
-@notice Hands calls to the extension by delegatecall, unchanged; the address is fixed at deployment.
+@notice Hands calls to the extensions by delegatecall, unchanged; the addresses are fixed at deployment.
         The lock is the vault's, held here.
 """
 
 
-# Run by delegatecall.
+# Run by delegatecall; the latter for whatever is about claims.
 extension: public(immutable(address))
+claims_extension: public(immutable(address))
 
 
 @deploy
-def __init__(extension_: address):
+def __init__(extension_: address, claims_extension_: address):
     """
     @param extension_ A VaultExtension; the vault checks that it is made for it.
+    @param claims_extension_ A VaultClaims; likewise.
     """
     extension = extension_
+    claims_extension = claims_extension_
 
 
 @external
@@ -27,7 +30,7 @@ def permit(owner: address, spender: address, amount: uint256, deadline: uint256,
     """
     @notice ERC-2612: approves by signature; snekmate's erc20.
     """
-    raw_call(extension, msg.data, is_delegate_call=True)
+    self._run(extension)
 
 
 @external
@@ -36,7 +39,7 @@ def mint(shares: uint256, receiver: address) -> uint256:
     @notice Mints an exact number of shares for base asset at live prices; see VaultExtension.
     @return Base units of the base asset taken.
     """
-    return convert(raw_call(extension, msg.data, max_outsize=32, is_delegate_call=True), uint256)
+    return self._run(extension)
 
 
 @external
@@ -45,7 +48,7 @@ def withdraw(assets: uint256, receiver: address, owner: address) -> uint256:
     @notice Pays an exact amount of base asset for shares at live prices; see VaultExtension.
     @return Share base units burned.
     """
-    return convert(raw_call(extension, msg.data, max_outsize=32, is_delegate_call=True), uint256)
+    return self._run(extension)
 
 
 @external
@@ -54,7 +57,7 @@ def redeem(shares: uint256, receiver: address, owner: address) -> uint256:
     @notice Burns an exact number of shares for base asset at live prices; see VaultExtension.
     @return Base units of the base asset paid.
     """
-    return convert(raw_call(extension, msg.data, max_outsize=32, is_delegate_call=True), uint256)
+    return self._run(extension)
 
 
 @external
@@ -63,7 +66,7 @@ def claim(asset_index: uint256, receiver: address) -> uint256:
     @notice Pays the caller's claim to an asset; see custody.
     @return Base units paid.
     """
-    return convert(raw_call(extension, msg.data, max_outsize=32, is_delegate_call=True), uint256)
+    return self._run(claims_extension)
 
 
 @external
@@ -72,15 +75,24 @@ def recover(token: address, receiver: address) -> uint256:
     @notice Sends away a token that strayed into the vault; see VaultExtension.
     @return Base units sent.
     """
-    return convert(raw_call(extension, msg.data, max_outsize=32, is_delegate_call=True), uint256)
+    return self._run(extension)
 
 
 @external
 def claim_position(venue: uint256, receiver: address):
     """
-    @notice Pays the caller's claim to a position against its debt; see VaultExtension.
+    @notice Pays the caller's claim to a position against its debt; see VaultClaims.
     """
-    raw_call(extension, msg.data, is_delegate_call=True)
+    self._run(claims_extension)
+
+
+@external
+def foreclose(venue: uint256, account: address):
+    """
+    @notice Takes over the debt of a claim that fell below the mandate's trigger, with collateral that
+            pays for it; see VaultClaims.
+    """
+    self._run(claims_extension)
 
 
 @external
@@ -112,3 +124,12 @@ def deposit_in_kind(shares: uint256, receiver: address, max_amounts: DynArray[ui
     """
     answer: Bytes[576] = raw_call(extension, msg.data, max_outsize=576, is_delegate_call=True)
     return abi_decode(answer, DynArray[uint256, 16])
+
+
+@internal
+def _run(code: address) -> uint256:
+    """
+    @dev The call, by another's code.
+    @return The first word of the answer; 0 without one.
+    """
+    return convert(raw_call(code, msg.data, max_outsize=32, is_delegate_call=True), uint256)

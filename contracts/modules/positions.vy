@@ -35,13 +35,15 @@ ONE: constant(uint256) = 10**18
 RAY: constant(uint256) = 10**27
 # What a lending protocol's own rounding may move a balance by, in base units.
 DUST: constant(uint256) = 1
+# Key of the mark that somebody's claim at a venue, which is added, was foreclosed.
+FORECLOSED: constant(uint256) = 128
 
 
 # A key is venue << 5 | debt << 4 | asset. Bit key is set while anyone has a claim to it.
 _claimed_positions: uint256
 # In units that grow by the venue's index, so that a claim earns and owes interest.
 _total_position_claims: HashMap[uint256, uint256]
-# Account -> key -> the same units.
+# Account -> key -> the same units; and at 128 + venue whether a claim there has been foreclosed.
 position_claims: public(HashMap[address, HashMap[uint256, uint256]])
 
 _COUNT: immutable(uint256)
@@ -95,8 +97,7 @@ def venues() -> DynArray[address, 4]:
 def _position(v: uint256) -> Position:
     position: Position = empty(Position)
     position.held, position.owed = staticcall IVenue(_VENUES[v]).position(self)
-    claimed: uint256 = (self._claimed_positions >> (v << 5)) & (2**32 - 1)
-    if claimed != 0:
+    if self._claims_at(v) != 0:
         for i: uint256 in range(len(position.held), bound=16):
             position.held[i] -= min(position.held[i], self._claimed(v, i, False))
             position.owed[i] -= min(position.owed[i], self._claimed(v, i, True))
@@ -138,7 +139,19 @@ def _health() -> uint256:
 @internal
 @view
 def _health_at(v: uint256) -> uint256:
-    return staticcall IVenue(_VENUES[v]).health(self)
+    """
+    @dev Of the account, or of what in it belongs to those who stay where that is lower: a claim is not
+         theirs to lean on.
+    """
+    health: uint256 = staticcall IVenue(_VENUES[v]).health(self)
+    if self._claims_at(v) != 0:
+        held: uint256[16] = empty(uint256[16])
+        owed: uint256[16] = empty(uint256[16])
+        for i: uint256 in range(custody._COUNT, bound=16):
+            held[i] = self._claimed(v, i, False)
+            owed[i] = self._claimed(v, i, True)
+        health = min(health, staticcall IVenue(_VENUES[v]).health_without(self, held, owed))
+    return health
 
 
 @internal
@@ -249,6 +262,15 @@ def _send_receipts(v: uint256, asset: uint256, receiver: address, amount: uint25
 
 @internal
 @view
+def _claims_at(v: uint256) -> uint256:
+    """
+    @dev Not 0 while anyone has a claim to anything at a venue.
+    """
+    return (self._claimed_positions >> (v << 5)) & (2**32 - 1)
+
+
+@internal
+@view
 def _claimed(v: uint256, asset: uint256, debt: bool) -> uint256:
     """
     @dev Base units that all claims to one side of a position have grown to, rounded up.
@@ -291,16 +313,52 @@ def _take_position_claim(account: address, v: uint256, asset: uint256, debt: boo
     @dev Deletes a claim.
     @return Base units that it had grown to, rounded to the favour of those who stay.
     """
+    amount: uint256 = self._release_position_claim(account, v, asset, debt, 1, 1)
+    if debt:
+        return amount + 2 * DUST if amount > 0 else 0
+    return amount - min(amount, DUST)
+
+
+@internal
+@view
+def _position_claim(account: address, v: uint256, asset: uint256, debt: bool) -> uint256:
+    """
+    @dev Base units that a claim has grown to; a debt rounded to the favour of those who stay.
+    """
+    amount: uint256 = self._grown(v, asset, debt, self.position_claims[account][self._key(v, asset, debt)])
+    return amount + 2 * DUST if debt and amount > 0 else amount
+
+
+@internal
+def _release_position_claim(
+    account: address, v: uint256, asset: uint256, debt: bool, part: uint256, whole: uint256
+) -> uint256:
+    """
+    @dev Takes a part of a claim off, rounded up by what a balance may move; all of it from the whole on.
+    @return Base units that it had grown to, rounded down.
+    """
     key: uint256 = self._key(v, asset, debt)
     units: uint256 = self.position_claims[account][key]
     if units == 0:
         return 0
-    self.position_claims[account][key] = 0
+    if part < whole:
+        units = min(units, units * part // whole + 2 * DUST)
+    self.position_claims[account][key] -= units
     self._total_position_claims[key] -= units
     if self._total_position_claims[key] == 0:
         self._claimed_positions &= ~(1 << key)
-    amount: uint256 = self._grown(v, asset, debt, units)
-    return amount + 2 * DUST if debt else amount - min(amount, DUST)
+    return self._grown(v, asset, debt, units)
+
+
+@internal
+@view
+def _is_foreclosed(account: address, v: uint256) -> bool:
+    return self.position_claims[account][FORECLOSED | v] != 0
+
+
+@internal
+def _set_foreclosed(account: address, v: uint256, foreclosed: bool):
+    self.position_claims[account][FORECLOSED | v] = convert(foreclosed, uint256)
 
 
 @internal

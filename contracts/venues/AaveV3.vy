@@ -74,6 +74,9 @@ REPAY: constant(uint24) = 3
 E_MODE: constant(uint24) = 4
 
 VARIABLE_RATE: constant(uint256) = 2
+ONE: constant(uint256) = 10**18
+# From Aave's prices, USD at 8 decimals a whole token, to ours.
+PRICE_SCALE: constant(uint256) = 10**28
 BPS: constant(uint256) = 10**14
 # Bits of a reserve's configuration.
 FROZEN: constant(uint256) = 1 << 57
@@ -235,6 +238,41 @@ def health(vault: address) -> uint256:
 
 @external
 @view
+def health_without(vault: address, held: uint256[16], owed: uint256[16]) -> uint256:
+    """
+    @notice Health factor of what the vault supplied and owes less these base units by asset, at Aave's
+            prices of the assets themselves; the largest number when nothing is left to owe.
+    """
+    prices: uint256[16] = empty(uint256[16])
+    kept: uint256[16] = empty(uint256[16])
+    due: uint256[16] = empty(uint256[16])
+    oracle: address = self._oracle()
+    for i: uint256 in range(_COUNT, bound=16):
+        if _RECEIPTS[i] == empty(address):
+            continue
+        kept[i] = staticcall IERC20(_RECEIPTS[i]).balanceOf(vault)
+        kept[i] -= min(kept[i], held[i])
+        due[i] = staticcall IERC20(_DEBTS[i]).balanceOf(vault)
+        due[i] -= min(due[i], owed[i])
+        if kept[i] + due[i] > 0:
+            decimals: uint256 = (staticcall AavePool(_POOL).getConfiguration(_TOKENS[i]) >> 48) & 255
+            prices[i] = staticcall AaveOracle(oracle).getAssetPrice(_TOKENS[i]) * PRICE_SCALE // 10**decimals
+    return self._health_of(vault, kept, due, prices)
+
+
+@external
+@view
+def health_of(vault: address, held: uint256[16], owed: uint256[16], prices: uint256[16]) -> uint256:
+    """
+    @notice Health factor of these base units by asset, at these prices and at the thresholds that hold
+            for the vault; the largest number when nothing is owed.
+    @param prices USD at 18 decimals per 10**18 base units.
+    """
+    return self._health_of(vault, held, owed, prices)
+
+
+@external
+@view
 def impaired(vault: address) -> bool:
     """
     @notice Whether a reserve in which the vault owes, or supplies what is worth a thousand dollars at
@@ -282,12 +320,7 @@ def threshold(vault: address, asset: uint256) -> uint256:
     @notice The liquidation threshold of an asset, that of the vault's e-mode category where the asset
             belongs to it.
     """
-    configuration: uint256 = staticcall AavePool(_POOL).getConfiguration(_TOKENS[asset])
-    category: uint256 = staticcall AavePool(_POOL).getUserEMode(vault)
-    if category != 0 and category == (configuration >> 168) & 255:
-        data: EModeCategory = staticcall AavePool(_POOL).getEModeCategoryData(convert(category, uint8))
-        return convert(data.liquidation_threshold, uint256) * BPS
-    return ((configuration >> 16) & 65535) * BPS
+    return self._threshold(vault, asset)
 
 
 @external
@@ -302,12 +335,53 @@ def repayment(asset: uint256, amount: uint256) -> IVenue.Leg:
     )
 
 
+# ---------------------------------------------------------------------------------------------
+# Internals
+# ---------------------------------------------------------------------------------------------
+
+
+@internal
+@view
+def _threshold(vault: address, asset: uint256) -> uint256:
+    configuration: uint256 = staticcall AavePool(_POOL).getConfiguration(_TOKENS[asset])
+    category: uint256 = staticcall AavePool(_POOL).getUserEMode(vault)
+    if category != 0 and category == (configuration >> 168) & 255:
+        data: EModeCategory = staticcall AavePool(_POOL).getEModeCategoryData(convert(category, uint8))
+        return convert(data.liquidation_threshold, uint256) * BPS
+    return ((configuration >> 16) & 65535) * BPS
+
+
+@internal
+@view
+def _health_of(vault: address, held: uint256[16], owed: uint256[16], prices: uint256[16]) -> uint256:
+    """
+    @dev Collateral counts by its threshold; rounded down.
+    """
+    weighed: uint256 = 0
+    debt: uint256 = 0
+    for i: uint256 in range(_COUNT, bound=16):
+        if held[i] > 0:
+            weighed += held[i] * prices[i] // ONE * self._threshold(vault, i)
+        # Rounded up.
+        debt += (owed[i] * prices[i] + ONE - 1) // ONE
+    return weighed // debt if debt > 0 else max_value(uint256)
+
+
 @internal
 @view
 def _worth(asset: uint256, amount: uint256, decimals: uint256) -> uint256:
     """
     @dev At Aave's prices, whole units of its currency.
     """
-    oracle: address = staticcall AddressesProvider(staticcall AavePool(_POOL).ADDRESSES_PROVIDER()).getPriceOracle()
+    oracle: address = self._oracle()
     price: uint256 = staticcall AaveOracle(oracle).getAssetPrice(_TOKENS[asset])
     return amount * price // (10**decimals * staticcall AaveOracle(oracle).BASE_CURRENCY_UNIT())
+
+
+@internal
+@view
+def _oracle() -> address:
+    """
+    @dev Aave's.
+    """
+    return staticcall AddressesProvider(staticcall AavePool(_POOL).ADDRESSES_PROVIDER()).getPriceOracle()

@@ -153,6 +153,24 @@ def health(vault: address) -> uint256:
 
 @external
 @view
+def health_without(vault: address, held: uint256[16], owed: uint256[16]) -> uint256:
+    """
+    @notice The largest number.
+    """
+    return max_value(uint256)
+
+
+@external
+@view
+def health_of(vault: address, held: uint256[16], owed: uint256[16], prices: uint256[16]) -> uint256:
+    """
+    @notice The largest number.
+    """
+    return max_value(uint256)
+
+
+@external
+@view
 def impaired(vault: address) -> bool:
     """
     @notice False: the vault has no position here.

@@ -62,13 +62,14 @@ class DeploymentPlan:
     alarms: Creation
     mandate: Creation
     venues: tuple[Creation, ...]
-    extension: Creation
+    extensions: tuple[Creation, ...]
+    """As `EXTENSIONS` names them."""
     vault: Creation
 
     @property
     def creations(self) -> tuple[Creation, ...]:
-        """Timelock, oracle, alarms, mandate, venues, the vault's extension, vault."""
-        return (self.timelock, self.oracle, self.alarms, self.mandate, *self.venues, self.extension, self.vault)
+        """Timelock, oracle, alarms, mandate, venues, the vault's extensions, vault."""
+        return (self.timelock, self.oracle, self.alarms, self.mandate, *self.venues, *self.extensions, self.vault)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,20 +165,23 @@ def plan_deployment(
         [one.address for one in venues],
     )
     parts_types = ["address[]", "uint256", "address", "address", "address[]"]
-    extension = _creation(
-        "VaultExtension", creation_code, deployer, salt, ["string", *parts_types], (mandate.name, *parts)
+    extensions = tuple(
+        _creation(name, creation_code, deployer, salt, ["string", *parts_types], (mandate.name, *parts))
+        for name in EXTENSIONS
     )
     vault = _creation(
         "Vault",
         creation_code,
         deployer,
         salt,
-        ["string", "string", *parts_types, "address"],
-        (mandate.name, mandate.symbol, *parts, extension.address),
+        ["string", "string", *parts_types, *["address"] * len(extensions)],
+        (mandate.name, mandate.symbol, *parts, *(one.address for one in extensions)),
     )
-    return DeploymentPlan(deployer, timelock, oracle, alarms, policy, venues, extension, vault)
+    return DeploymentPlan(deployer, timelock, oracle, alarms, policy, venues, extensions, vault)
 
 
+EXTENSIONS: Final = ("VaultExtension", "VaultClaims")
+"""What a vault runs by delegatecall, in the order of its constructor."""
 VENUE_CONTRACTS: Final = {AaveV3Venue: "AaveV3", BalancerV2Venue: "BalancerV2"}
 """Contract of ``contracts/venues`` by kind of listed venue."""
 

@@ -87,7 +87,15 @@ def test_deploy_creates_what_the_compiler_makes(vault: DeployedVault, recorded: 
     runtime = compiled("Vault").runtime_size
     # Vyper appends the immutables to the code.
     assert len(vault.web3.eth.get_code(vault.address)) > runtime
-    assert set(recorded.code_hashes) == {"Timelock", "PriceOracle", "Alarms", "Mandate", "VaultExtension", "Vault"}
+    assert set(recorded.code_hashes) == {
+        "Timelock",
+        "PriceOracle",
+        "Alarms",
+        "Mandate",
+        "VaultExtension",
+        "VaultClaims",
+        "Vault",
+    }
 
 
 def test_second_deploy_sends_nothing(scripts: ApeScripts, vault: DeployedVault, recorded: Deployment) -> None:
@@ -388,7 +396,7 @@ def test_rehearses_a_deployment_on_a_fork_of_its_own(scripts: ApeScripts, node: 
         scripts.deployments, "ethereum:mainnet-fork:foundry", upstream=node.rpc_url, ape_data=scripts.ape_data
     ).answer("deploy", "--mandate", str(DOLLAR_RESERVE), "--account", "owner")
     # The owner's timelock and the alarms stand there since the other vault.
-    assert rehearsal["created"] == ["PriceOracle", "Mandate", "VaultExtension", "Vault"]
+    assert rehearsal["created"] == ["PriceOracle", "Mandate", "VaultExtension", "VaultClaims", "Vault"]
     assert rehearsal["record"] is None
     assert node.chain.code(rehearsal["vault"]) == "0x"
 
@@ -397,7 +405,15 @@ def test_rehearses_a_deployment_on_a_local_chain_of_its_own(scripts: ApeScripts)
     rehearsal = ApeScripts(scripts.deployments, host="auto", ape_data=scripts.ape_data).answer(
         "deploy", "--mandate", str(DOLLAR_RESERVE), "--account", "owner"
     )
-    assert rehearsal["created"] == ["Timelock", "PriceOracle", "Alarms", "Mandate", "VaultExtension", "Vault"]
+    assert rehearsal["created"] == [
+        "Timelock",
+        "PriceOracle",
+        "Alarms",
+        "Mandate",
+        "VaultExtension",
+        "VaultClaims",
+        "Vault",
+    ]
     assert rehearsal["record"] is None
 
 
@@ -434,6 +450,7 @@ def test_rehearses_a_deployment_on_a_fork_of_mainnet(tmp_path: Path) -> None:
         "Alarms",
         "Mandate",
         "VaultExtension",
+        "VaultClaims",
         "Vault",
     ]
     assert json.loads(outcome.stdout)["record"] == str(tmp_path / "deployments" / "1-fork.json")

@@ -16,9 +16,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from offchain.settle.deployment import EXTENSIONS
+
 PROJECT = Path(__file__).parents[2]
 CONTRACTS = PROJECT / "contracts"
-DEPLOYABLE = ("Vault", "VaultExtension", "Mandate", "PriceOracle", "Alarms", "Timelock", "AaveV3", "BalancerV2")
+DEPLOYABLE = ("Vault", *EXTENSIONS, "Mandate", "PriceOracle", "Alarms", "Timelock", "AaveV3", "BalancerV2")
 ACTORS = Path(__file__).parent / "vyper"
 
 
@@ -42,8 +44,10 @@ def compiled(name: str) -> Compiled:
     if name != "Vault":
         return one
     # What the vault runs by delegatecall are its own events.
-    theirs = [entry for entry in compiled("VaultExtension").abi if entry["type"] == "event" and entry not in one.abi]
-    return replace(one, abi=[*theirs, *one.abi])
+    abi = list(one.abi)
+    for extension in EXTENSIONS:
+        abi = [*(e for e in compiled(extension).abi if e["type"] == "event" and e not in abi), *abi]
+    return replace(one, abi=abi)
 
 
 @cache

@@ -18,7 +18,7 @@ SHARE_TOKEN = {
 }  # fmt: skip
 """Of the vault, only its share token answers inside: moving shares prices nothing."""
 CALLBACK = {"uniswapV3SwapCallback"}
-FIXED = {"oracle", "mandate", "asset", "extension"}
+FIXED = {"oracle", "mandate", "asset", "extension", "claims_extension"}
 """Immutables: the same at every moment."""
 
 SAMPLES: dict[str, Any] = {

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from offchain.settle.deployment import EXTENSIONS
 from tests.contracts.attacks.test_reentrancy import CALLBACK, FIXED, SHARE_TOKEN, arguments_of
 from tests.support.evm import Contract, reverts
 from tests.support.hostile import Hostile, actor, failure, hostile_world, puppet
@@ -23,7 +24,7 @@ AMOUNT = usdc(1000)
 SOLD, BOUGHT = 0, 1
 """Whose hook fires: in Balancer's transferFrom, or in its transfer to the vault."""
 HARMLESS = ("permit", "claim")
-"""Of the extension: on storage of its own, in which nobody has anything."""
+"""Of the extensions: on storage of its own, in which nobody has anything."""
 
 
 @pytest.fixture(scope="module")
@@ -70,10 +71,12 @@ def test_nothing_that_prices_or_moves_anything_answers(trading: Hostile, asset: 
     assert answered <= SHARE_TOKEN | FIXED
 
 
+@pytest.mark.parametrize("name", EXTENSIONS)
 @pytest.mark.parametrize("asset", [SOLD, BOUGHT], ids=["sold", "bought"])
-def test_the_extension_does_nothing_for_anybody_but_the_vault(trading: Hostile, asset: int) -> None:
+def test_the_extensions_do_nothing_for_anybody_but_the_vault(trading: Hostile, asset: int, name: str) -> None:
     world = trading.world
-    extension = Contract(world.evm, world.vault.extension(), product_abi("VaultExtension"))
+    address = dict(zip(EXTENSIONS, (world.vault.extension(), world.vault.claims_extension()), strict=True))[name]
+    extension = Contract(world.evm, address, product_abi(name))
     moving = [entry for entry in entries(extension.abi) if entry["stateMutability"] == "nonpayable"]
     for entry in moving:
         if entry["name"] in HARMLESS:

@@ -9,6 +9,7 @@ import pytest
 
 from offchain.abi import contract_abi
 from offchain.sandbox.contract import constructor_arguments
+from offchain.settle.deployment import EXTENSIONS
 from tests.contracts.mandate.conftest import deploy_mandate, loose_limits
 from tests.contracts.price_oracle.conftest import chainlink, deploy_oracle
 from tests.support.contracts import DEPLOYABLE, compiled
@@ -29,11 +30,11 @@ def deploy(evm: Evm, tokens: list[str], **changes: Any) -> Contract:
         "mandate": deploy_mandate(evm, loose_limits(max(1, count))).address,
         "decimals": 6,
         "venues": [],
-        "extension": "",
+        "extensions": (),
     } | changes
     shared = [tokens, parts["decimals"], parts["oracle"], parts["mandate"], parts["venues"]]
-    extension = parts["extension"] or create(evm, "VaultExtension", "Name", *shared).address
-    return create(evm, "Vault", "Name", "SYM", *shared, extension)
+    extensions = parts["extensions"] or [create(evm, name, "Name", *shared).address for name in EXTENSIONS]
+    return create(evm, "Vault", "Name", "SYM", *shared, *extensions)
 
 
 def create(evm: Evm, name: str, *arguments: Any) -> Contract:
@@ -93,6 +94,21 @@ def test_a_mandate_that_serves_another_vault(evm: Evm, tokens: list[str]) -> Non
         deploy(evm, tokens[:2], mandate=mandate)
 
 
+def test_extensions_made_for_something_else_or_in_each_others_place(evm: Evm, tokens: list[str]) -> None:
+    vault = deploy(evm, tokens)
+    theirs = [vault.extension(), vault.claims_extension()]
+    shared = {"oracle": vault.oracle(), "mandate": deploy_mandate(evm, loose_limits(16)).address}
+    for wrong in ({}, shared):
+        with reverts("vault: extension of another vault"):
+            deploy(evm, tokens, extensions=theirs, **wrong)
+    mine = [create(evm, name, "Name", tokens, 6, *shared.values(), []).address for name in EXTENSIONS]
+    with reverts("vault: extension of another vault"):
+        deploy(evm, tokens, extensions=mine[::-1], **shared)
+    with reverts("vault: extension of another vault"):
+        deploy(evm, tokens, extensions=[mine[0], theirs[1]], **shared)
+    assert deploy(evm, tokens, extensions=mine, **shared).claims_extension() == mine[1]
+
+
 def test_more_than_18_decimals(evm: Evm, tokens: list[str]) -> None:
     with reverts(""):
         deploy(evm, tokens[:2], decimals=19)
@@ -101,7 +117,8 @@ def test_more_than_18_decimals(evm: Evm, tokens: list[str]) -> None:
 def test_fits_with_room(world: World) -> None:
     """As deployed: the tables of a vault lie behind its code."""
     mandate, vault = world.mandate, world.vault
-    deployed = [vault.address, vault.extension(), mandate.address, mandate.owner(), mandate.alarms(), vault.oracle()]
+    extensions = [vault.extension(), vault.claims_extension()]
+    deployed = [vault.address, *extensions, mandate.address, mandate.owner(), mandate.alarms(), vault.oracle()]
     sizes = {address: len(world.evm.code(address)) for address in deployed}
     assert min(sizes.values()) > 0
     assert max(sizes.values()) <= EIP_170 - MARGIN

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The vault and its extension share one storage: where a variable lies must not depend on whose code runs."""
+"""The vault and its extensions share one storage: where a variable lies must not depend on whose code runs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from offchain.settle.deployment import EXTENSIONS
 from tests.support.contracts import CONTRACTS, PROJECT
 from tests.support.evm import reverts
 from tests.support.lending import Lending
@@ -23,17 +26,18 @@ def layout(name: str) -> dict[str, Any]:
     return storage
 
 
-def test_every_variable_lies_at_the_same_slot() -> None:
-    assert layout("VaultExtension") == layout("Vault")
+@pytest.mark.parametrize("extension", EXTENSIONS)
+def test_every_variable_lies_at_the_same_slot(extension: str) -> None:
+    assert layout(extension) == layout("Vault")
 
 
-def test_called_directly_the_extension_refuses(lending: Lending) -> None:
+def test_called_directly_the_extensions_refuse(lending: Lending) -> None:
     vault = lending.world.vault
+    claims = vault.__class__(vault.evm, vault.claims_extension(), product_abi("VaultClaims"))
     extension = vault.__class__(vault.evm, vault.extension(), product_abi("VaultExtension"))
     for name, arguments in {
         "redeem_in_kind": (ONE, "alice", "alice", 0),
         "deposit_in_kind": (ONE, "alice", [1] * 5),
-        "claim_position": (0, "alice"),
         "deleverage": (0, 0, 1, 1),
         "recover": (vault.address, "alice"),
         "mint": (ONE, "alice"),
@@ -43,3 +47,8 @@ def test_called_directly_the_extension_refuses(lending: Lending) -> None:
     }.items():
         with reverts("vault: not called by a vault"):
             getattr(extension, name)(*arguments, sender="attacker")
+    for name in ("claim_position", "foreclose"):
+        with reverts("vault: not called by a vault"):
+            getattr(claims, name)(0, "alice", sender="attacker")
+    with reverts("custody: no claim"):
+        claims.claim(0, "alice", sender="attacker")
