@@ -133,12 +133,14 @@ def foreclose(venue: uint256, account: address):
             left stays a claim, free of debt. Anyone, while the claim's own health factor is below the
             mandate's deleverage trigger, at the oracle's prices and the venue's thresholds. It moves no
             token and asks nothing of the protocol but views, so that a pause does not stop it.
-            Reverts without a trigger, for a claim that owes nothing, and when a price is not live.
+            Reverts without a trigger, for a claim that owes nothing, when nobody stays, and when a price
+            is not live.
     @param venue Index of the venue.
     @param account Whose claim.
     """
     delegated._check()
     assert venue < positions._COUNT, "positions: unknown venue"
+    assert erc20.totalSupply > 0, "foreclose: nobody stays"
     table: uint256 = self._table()
     trigger: uint256 = self._trigger(table)
     assert trigger > 0, "foreclose: no trigger"

@@ -75,6 +75,8 @@ E_MODE: constant(uint24) = 4
 
 VARIABLE_RATE: constant(uint256) = 2
 ONE: constant(uint256) = 10**18
+# Base units that Aave's rounding may leave of a debt that was repaid but for what others owe.
+ROUNDING: constant(uint256) = 2
 # From Aave's prices, USD at 8 decimals a whole token, to ours.
 PRICE_SCALE: constant(uint256) = 10**28
 BPS: constant(uint256) = 10**14
@@ -253,7 +255,8 @@ def health_without(vault: address, held: uint256[16], owed: uint256[16]) -> uint
         kept[i] = staticcall IERC20(_RECEIPTS[i]).balanceOf(vault)
         kept[i] -= min(kept[i], held[i])
         due[i] = staticcall IERC20(_DEBTS[i]).balanceOf(vault)
-        due[i] -= min(due[i], owed[i])
+        if owed[i] > 0:
+            due[i] -= min(due[i], owed[i] + ROUNDING)
         if kept[i] + due[i] > 0:
             decimals: uint256 = (staticcall AavePool(_POOL).getConfiguration(_TOKENS[i]) >> 48) & 255
             prices[i] = staticcall AaveOracle(oracle).getAssetPrice(_TOKENS[i]) * PRICE_SCALE // 10**decimals

@@ -2,7 +2,7 @@
 """A vault that borrows among all who may touch it, on real Aave, Uniswap and Chainlink bytecode, in any order.
 
 Depositors, a keeper, a thief with the optimizer's key, an oracle that lags and jumps, strangers who deleverage,
-liquidate and donate, Aave's administrators, trips, time. Promises are checked after each step against exact
+foreclose, liquidate and donate, Aave's administrators, trips, time. Promises are checked after each step against exact
 arithmetic that knows the market's true prices. A fourth of PLIMSOLL_INVARIANT_STEPS goes here.
 """
 
@@ -22,7 +22,7 @@ from offchain.route.leg import LendingAction
 from offchain.sandbox.aave import RESERVES as AAVE_RESERVES
 from tests.invariants.outcomes import outcome
 from tests.support.aave_account import Account
-from tests.support.evm import attempt
+from tests.support.evm import address_of, attempt
 from tests.support.lagging_oracle import COINS, TOLERATED, LaggingOracle, Look
 from tests.support.lending import BORROWED, SKIP_AAVE, SUPPLIED, TARGET, TRIGGER, Lending, lending_world
 from tests.support.reference import Windows, lending_violations, none_or_closer, weight_violations
@@ -184,6 +184,8 @@ class LendingMachine(RuleBasedStateMachine):
             assert not self.lender.has_claim(role)
             self.account.claimants.remove(role)
             self._nothing_lost(before)
+        elif reason == "foreclose: deleverage first":
+            assert self.vault.health() < TRIGGER * BPS
         else:
             assert not stands
 
@@ -326,6 +328,32 @@ class LendingMachine(RuleBasedStateMachine):
         assert paid * 10_000 <= taken * (10_000 + discount)
         # Nobody is paid more than that, at prices of the oracle.
         assert before.value - self._look().value <= max(0, paid - taken) // ONE + self._dust(before) // ONE
+
+    @rule(role=who)
+    def stranger_forecloses(self, role: str) -> None:
+        """A claim that fell below the trigger gives its debt and what pays for it; nothing else moves."""
+        held, owed = self.lender.claimed(role)
+        if not any(owed):
+            return
+        health, live = self.lender.health_of(held, owed), self._live()
+        before, position = self._look(), self.lender.position()
+        others = [self.lender.claimed(other) for other in DEPOSITORS if other != role]
+        _, reason = attempt(lambda: self.vault.foreclose(0, address_of(role), sender="attacker"))
+        outcome("foreclose", reason)
+        if reason is not None:
+            assert not live or health * 10_000 > TRIGGER - 1 or not any(self.shares.values())
+            return
+        assert health * 10_000 < TRIGGER + 1
+        assert not any(self.lender.claimed(role)[1])
+        assert others == [self.lender.claimed(other) for other in DEPOSITORS if other != role]
+        assert self.lender.position() == position
+        if not self.lender.has_claim(role):
+            self.account.claimants.remove(role)
+        worth, due = (
+            sum(amount * price for amount, price in zip(side, before.oracle, strict=True)) // ONE
+            for side in (held, owed)
+        )
+        assert before.value - self._look().value <= max(0, due - worth) + self._dust(before) * (worth < due)
 
     @precondition(lambda self: self.vault.health() < ONE)
     @rule(collateral=st.sampled_from(SUPPLIED), debt=st.sampled_from(BORROWED), part=percent)

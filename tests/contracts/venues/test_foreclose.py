@@ -198,6 +198,26 @@ def test_nothing_to_foreclose(abandoned: Lending) -> None:
         abandoned.world.vault.foreclose(2, development_address("bob"), sender="attacker")
 
 
+def test_not_when_nobody_stays(abandoned: Lending) -> None:
+    """Nobody would gain by it, and the next depositor would find the debt."""
+    world = abandoned.world
+    world.leave_in_kind("alice", skip=SKIP_AAVE)
+    fall(abandoned, 1.2, "bob")
+    with reverts("foreclose: nobody stays"):
+        foreclose(abandoned)
+
+
+def test_repaid_all_but_the_claims_those_who_stay_owe_nothing(abandoned: Lending) -> None:
+    """What Aave's rounding leaves is no debt without collateral: nothing to trip or to deleverage for."""
+    world = abandoned.world
+    everything = [abandoned.leg(LendingAction.WITHDRAW, symbol, 2**127) for symbol in ("WETH", "WBTC")]
+    world.settle([abandoned.leg(LendingAction.REPAY, "USDC", 2**127), *everything])
+    assert world.vault.health() == abandoned.pool.getUserAccountData(world.vault)[5]
+    for hours in range(5):
+        world.evm.mine(3600 * hours + 1)
+        assert world.vault.health() == abandoned.pool.getUserAccountData(world.vault)[5]
+
+
 def test_needs_live_prices(abandoned: Lending) -> None:
     fall(abandoned, 1.2, "bob")
     abandoned.world.evm.mine(30 * 86_400)

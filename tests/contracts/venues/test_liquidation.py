@@ -8,7 +8,7 @@ from fractions import Fraction
 import pytest
 
 from offchain.route.leg import LendingAction
-from tests.support.evm import reverts
+from tests.support.evm import address_of, reverts
 from tests.support.lending import SKIP_AAVE, Lending
 from tests.support.world import usdc
 
@@ -62,11 +62,10 @@ def test_paying_it_takes_nothing_from_those_who_stayed(struck: Lending) -> None:
     assert 0 <= world.vault.value() - before < 10**16
 
 
-def test_a_claim_under_water_weighs_on_those_who_stay(struck: Lending) -> None:
-    """What the security model does not promise: the claim is in the same account, and alone it would be below one.
+def test_a_claim_below_one_holds_nobody_up_once_it_is_foreclosed(struck: Lending) -> None:
+    """It is in the same account: Aave lets nobody take collateral with which it would stand alone.
 
-    Aave lets nobody take collateral with which it would stand alone: they leave by claims of their own,
-    or when it is paid.
+    Anyone forecloses it; then those who stay leave with their part of what it owed and of what pays for it.
     """
     world = struck.world
     claim = [[grown(struck, "bob", side + i) for i in range(5)] for side in (0, DEBT)]
@@ -75,8 +74,10 @@ def test_a_claim_under_water_weighs_on_those_who_stay(struck: Lending) -> None:
         world.leave_in_kind("alice")
     with world.evm.rolled_back():
         assert world.leave_in_kind("alice", skip=SKIP_AAVE)[USDC] > 0
-    world.vault.claim_position(0, "bob", sender="bob")
-    world.leave_in_kind("alice")
+    before = world.vault.value_per_share()
+    world.vault.foreclose(0, address_of("bob"), sender="attacker")
+    assert world.vault.value_per_share() > before
+    assert world.leave_in_kind("alice")[USDC] > 0
     assert world.vault.totalSupply() == 0
 
 
