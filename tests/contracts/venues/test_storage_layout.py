@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tests.support.lending import Lending
 from tests.support.world import ONE, product_abi
 
 
+@cache
 def layout(name: str) -> dict[str, Any]:
     vyper = Path(sys.executable).with_name("vyper")
     command = [vyper, "--evm-version", "cancun", "-f", "layout", CONTRACTS / f"{name}.vy"]
