@@ -144,20 +144,18 @@ def foreclose(venue: uint256, account: address):
     table: uint256 = self._table()
     trigger: uint256 = self._trigger(table)
     assert trigger > 0, "foreclose: no trigger"
-    prices: DynArray[uint256, 16] = staticcall IPriceOracle(valuation.oracle).prices()
+    prices: uint256[16] = staticcall IPriceOracle(valuation.oracle).prices()
     held: uint256[16] = empty(uint256[16])
     owed: uint256[16] = empty(uint256[16])
-    price: uint256[16] = empty(uint256[16])
     collateral: uint256 = 0
     debt: uint256 = 0
     for i: uint256 in range(custody._COUNT, bound=16):
         held[i] = positions._position_claim(account, venue, i, False)
         owed[i] = positions._position_claim(account, venue, i, True)
-        price[i] = prices[i]
         collateral += held[i] * prices[i] // ONE
         debt += fees._ceil_div(owed[i] * prices[i], ONE)
     assert debt > 0, "foreclose: owes nothing"
-    health: uint256 = staticcall IVenue(positions._VENUES[venue]).health_of(self, held, owed, price)
+    health: uint256 = staticcall IVenue(positions._VENUES[venue]).health_of(self, held, owed, prices)
     assert health < trigger * BPS, "foreclose: healthy"
 
     needed: uint256 = fees._ceil_div(debt * (ONE_BPS + rules._field(table, rules.DELEVERAGE_DISCOUNT)), ONE_BPS)
