@@ -75,10 +75,6 @@ E_MODE: constant(uint24) = 4
 
 VARIABLE_RATE: constant(uint256) = 2
 ONE: constant(uint256) = 10**18
-# Base units that Aave's rounding may leave of a debt that was repaid but for what others owe.
-ROUNDING: constant(uint256) = 2
-# From Aave's prices, USD at 8 decimals a whole token, to ours.
-PRICE_SCALE: constant(uint256) = 10**28
 BPS: constant(uint256) = 10**14
 # Bits of a reserve's configuration.
 FROZEN: constant(uint256) = 1 << 57
@@ -243,24 +239,28 @@ def health(vault: address) -> uint256:
 def health_without(vault: address, held: uint256[16], owed: uint256[16]) -> uint256:
     """
     @notice Health factor of what the vault supplied and owes less these base units by asset, at Aave's
-            prices of the assets themselves; the largest number when nothing is left to owe.
+            prices of the assets themselves; the largest number when less than one whole unit of Aave's
+            currency is left to owe.
     """
     prices: uint256[16] = empty(uint256[16])
     kept: uint256[16] = empty(uint256[16])
     due: uint256[16] = empty(uint256[16])
     oracle: address = self._oracle()
+    scale: uint256 = ONE * ONE // staticcall AaveOracle(oracle).BASE_CURRENCY_UNIT()
+    debt: uint256 = 0
     for i: uint256 in range(_COUNT, bound=16):
         if _RECEIPTS[i] == empty(address):
             continue
         kept[i] = staticcall IERC20(_RECEIPTS[i]).balanceOf(vault)
         kept[i] -= min(kept[i], held[i])
         due[i] = staticcall IERC20(_DEBTS[i]).balanceOf(vault)
-        if owed[i] > 0:
-            due[i] -= min(due[i], owed[i] + ROUNDING)
+        due[i] -= min(due[i], owed[i])
         if kept[i] + due[i] > 0:
             decimals: uint256 = (staticcall AavePool(_POOL).getConfiguration(_TOKENS[i]) >> 48) & 255
-            prices[i] = staticcall AaveOracle(oracle).getAssetPrice(_TOKENS[i]) * PRICE_SCALE // 10**decimals
-    return self._health_of(vault, kept, due, prices)
+            prices[i] = staticcall AaveOracle(oracle).getAssetPrice(_TOKENS[i]) * scale // 10**decimals
+            debt += due[i] * prices[i] // ONE
+    # What rounding leaves when all but the claims is repaid is no debt.
+    return self._health_of(vault, kept, due, prices) if debt >= ONE else max_value(uint256)
 
 
 @external

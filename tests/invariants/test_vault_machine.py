@@ -23,7 +23,7 @@ from offchain.sandbox.arbitrage import Swap, pool_for
 from tests.invariants.outcomes import outcome
 from tests.support.evm import Contract, attempt
 from tests.support.lagging_oracle import COINS, TOLERATED, LaggingOracle, Look
-from tests.support.reference import Windows, inside_or_closer
+from tests.support.reference import Windows, drawdown_state, inside_or_closer
 from tests.support.settled import settled_event
 from tests.support.thief import Thief
 from tests.support.world import DAY, ONE, Leg, Limits, World, usdc
@@ -292,7 +292,7 @@ class VaultMachine(RuleBasedStateMachine):
         if not live:
             assert reason == "oracle: stale"
             return
-        expected = self._condition(per_share, peak, limits)
+        expected = drawdown_state(per_share, peak, limits)
         outcome("trip", reason)
         if expected > self.state:
             assert state == expected
@@ -427,7 +427,7 @@ class VaultMachine(RuleBasedStateMachine):
         settled, after = settled_event(self.vault), self._look()
         limits = self.world.limits()
         self.nonce += 1
-        found = self._condition(before.per_share, self.peak, limits)
+        found = drawdown_state(before.per_share, self.peak, limits)
         assert found != HALTED
         assert self.state != HALTED
         self.state = max(self.state, found)
@@ -450,17 +450,12 @@ class VaultMachine(RuleBasedStateMachine):
         """A transaction that prices the vault moves the peak up to what it saw."""
         assert self.mandate.peak() >= per_share - (per_share >> PEAK_BITS)
 
-    def _condition(self, per_share: int, peak: int, limits: Limits) -> int:
-        if per_share * 10_000 <= peak * (10_000 - limits.drawdown_halt_bps):
-            return HALTED
-        return REDUCE_ONLY if per_share * 10_000 <= peak * (10_000 - limits.drawdown_reduce_bps) else ACTIVE
-
     def _open(self) -> bool:
         if self.state != ACTIVE or not self.vault.mark_is_live():
             return False
         if self.vault.totalSupply() == 0:
             return True
-        return self._condition(self.vault.value_per_share(), self.mandate.peak(), self.original) == ACTIVE
+        return drawdown_state(self.vault.value_per_share(), self.mandate.peak(), self.original) == ACTIVE
 
     def _holders(self) -> st.SearchStrategy[str]:
         return st.sampled_from([role for role in DEPOSITORS if self.shares[role]])

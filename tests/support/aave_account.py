@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from operator import mul
 
-from tests.support.lending import Lending
+from tests.support.evm import address_of, attempt
+from tests.support.lending import TRIGGER, Lending
 from tests.support.world import ONE
 
 HEALTHY = Fraction(1001, 1000)
@@ -66,3 +68,28 @@ class Account:
             owed[i] or self.lender.aave_usd(i, held[i]) >= GIFT
             for i in map(self.lender.world.index, self.paused | self.frozen)
         )
+
+    def foreclose(self, role: str) -> str | None:
+        """A stranger forecloses a claim: it gives its debt and what pays for it, and nothing else moves.
+
+        Returns the reason of a refusal.
+        """
+        vault, others = self.lender.world.vault, self.claimants - {role}
+        sides, kept, position = self.lender.claimed(role), self.lender.claimed(*others), self.lender.position()
+        live, prices = self.lender.world.oracle.try_prices()
+        health = self.lender.health_of(*sides) * 10_000 if any(sides[1]) else None
+        before = vault.value() if live else 0
+        _, reason = attempt(lambda: vault.foreclose(0, address_of(role), sender="attacker"))
+        if reason is not None:
+            assert not live or health is None or health > TRIGGER - 1 or vault.totalSupply() == 0
+            return reason
+        assert health is not None
+        assert health < TRIGGER + 1
+        assert not any(self.lender.claimed(role)[1])
+        assert (self.lender.claimed(*others), self.lender.position()) == (kept, position)
+        worth, due = (sum(map(mul, side, prices)) // ONE for side in sides)
+        # What was missing they bear, to the rounding of a base unit of each asset.
+        assert before - vault.value() <= (due - worth + sum(prices) // ONE if due > worth else 0)
+        if not self.lender.has_claim(role):
+            self.claimants.remove(role)
+        return None

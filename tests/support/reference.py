@@ -112,6 +112,12 @@ class Windows:
             assert total <= capacity * BPS + self.refilled(start, end)
 
 
+def drawdown_state(per_share: int, peak: int, limits: Limits) -> int:
+    """Breaker state that a value per share below its peak asks for: 0 ACTIVE, 1 REDUCE_ONLY, 2 HALTED."""
+    thresholds = (limits.drawdown_reduce_bps, limits.drawdown_halt_bps)
+    return sum(per_share * 10_000 <= peak * (10_000 - threshold) for threshold in thresholds)
+
+
 def oracle_spread(oracle: Sequence[int], market: Sequence[Fraction]) -> Fraction:
     """How far apart the oracle's errors are: max k / min k - 1 of the market's prices over the oracle's."""
     ratios = [real / Fraction(said) for said, real in zip(oracle, market, strict=True)]
