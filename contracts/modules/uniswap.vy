@@ -7,8 +7,8 @@
 @author Plimsoll
 @notice Pools are addressed by CREATE2 from the canonical factories, so nothing but a genuine pool of
         two known tokens is ever called or paid. No allowance is given: v2 is paid before the swap,
-        v3 by the callback, which pays only the expected pool and the expected token, once; a swap
-        that took more than it was offered reverts.
+        v3 by the callback, which pays only the expected pool, the expected token and at most the
+        expected amount, once.
 """
 
 
@@ -46,6 +46,8 @@ HIGHEST_SQRT_PRICE: constant(uint160) = 1461446703485210103287273052203988822378
 
 # What the callback may pay, set just before a pool is called: index of the token << 160 | pool.
 _expected: transient(uint256)
+# And how much of it at most.
+_maximum: transient(uint256)
 
 
 @external
@@ -53,16 +55,17 @@ _expected: transient(uint256)
 def uniswapV3SwapCallback(amount0_delta: int256, amount1_delta: int256, data: Bytes[32]):
     """
     @notice Pays a pool for the swap the vault is making there. Only that pool, only during it:
-            reverts for anyone else or a second time. The swap reverts when it was above the amount
-            of the leg.
+            reverts for anyone else, a second time, or above the amount of the leg.
     @param amount0_delta What the pool is owed of its token0, if positive.
     @param amount1_delta What the pool is owed of its token1, if positive.
     @param data Not used.
     """
     expected: uint256 = self._expected
     assert convert(msg.sender, uint256) == expected & ADDRESS, "uniswap: unexpected callback"
+    amount: uint256 = convert(max(amount0_delta, amount1_delta), uint256)
+    assert amount <= self._maximum, "uniswap: unexpected amount"
     self._expected = 0
-    self._pay(custody._TOKENS[expected >> 160], msg.sender, convert(max(amount0_delta, amount1_delta), uint256))
+    self._pay(custody._TOKENS[expected >> 160], msg.sender, amount)
 
 
 @internal
@@ -84,6 +87,7 @@ def _swap(venue: uint8, i: uint256, j: uint256, fee: uint24, amount_in: uint256)
     assert venue == UNISWAP_V3, "uniswap: unknown venue"
     pool: uint256 = self._pool(token0, token1, fee)
     self._expected = (i << 160) | pool
+    self._maximum = amount_in
     amount0: int256 = 0
     amount1: int256 = 0
     amount0, amount1 = extcall UniswapV3Pool(convert(pool, address)).swap(
@@ -95,8 +99,6 @@ def _swap(venue: uint8, i: uint256, j: uint256, fee: uint24, amount_in: uint256)
         skip_contract_check=True,
     )
     taken: uint256 = convert(amount0 if zero_for_one else amount1, uint256)
-    # The code at this address answers what it asked the callback for.
-    assert taken <= amount_in, "uniswap: unexpected amount"
     if taken == 0:
         # A pool that took nothing may not have called back; its permission must not outlive the leg.
         self._expected = 0
