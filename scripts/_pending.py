@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from scripts._vaults import StandingVault
+from scripts._vaults import StandingVault, events_since
 
 SCHEDULED = "CallScheduled(bytes32,uint256,address,uint256,bytes,bytes32,uint256)"
 
@@ -29,20 +29,17 @@ class PendingCall:
     ready_at: int
 
 
-def pending_calls(provider: Any, standing: StandingVault) -> Iterator[PendingCall]:
-    """What the owner scheduled since the vault stands, in the order in which it was."""
+def pending_calls(provider: Any, standing: StandingVault) -> list[PendingCall] | None:
+    """What the owner scheduled since the vault stands, in that order; `None` where that cannot be known."""
+    logs = events_since(provider, standing, standing.timelock.address, SCHEDULED)
+    return None if logs is None else list(_pending(provider, standing, logs))
+
+
+def _pending(provider: Any, standing: StandingVault, logs: Iterable[Any]) -> Iterator[PendingCall]:
     from eth_abi import decode
-    from eth_utils import keccak, to_checksum_address
+    from eth_utils import to_checksum_address
 
     timelock = standing.timelock
-    logs = provider.web3.eth.get_logs(
-        {
-            "address": timelock.address,
-            "topics": [keccak(text=SCHEDULED)],
-            "fromBlock": standing.deployment.block,
-            "toBlock": "latest",
-        }
-    )
     for log in logs:
         operation = bytes(log["topics"][1])
         if not timelock.is_operation_pending(operation):

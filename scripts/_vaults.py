@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).parents[1]
 DEPLOYMENTS = PROJECT / "deployments"
-ERC20 = ("approve", "allowance", "balanceOf", "transfer")
+ERC20 = ("approve", "allowance", "balanceOf", "transfer", "symbol")
+FEED_DECIMALS = 5
+"""Place of the token's decimals in a row of the oracle's table."""
 SHARE_DECIMALS = 18
 GAS_MARGIN_PERCENT = 130
 """An estimate made at one second can be too low at the next."""
@@ -52,7 +54,9 @@ def deployments_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def vault_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add ``--vault``."""
-    return click.option("--vault", "address", help="Address, where several vaults are recorded.")(command)
+    return click.option(
+        "--vault", "address", help="Address, where several vaults are recorded, or of a vault that others deployed."
+    )(command)
 
 
 def record_path(provider: Any, folder: Path) -> Path:
@@ -75,7 +79,7 @@ class AssetName:
 
 @dataclass(frozen=True)
 class StandingVault:
-    """A recorded vault that the connected chain has, with ape contracts of its parts."""
+    """A vault that the connected chain has, with ape contracts of its parts."""
 
     deployment: Deployment
     vault: Any
@@ -86,8 +90,8 @@ class StandingVault:
 
     @property
     def base_decimals(self) -> int:
-        """Decimals of the base asset, as the vault was told; a fork may not have the token's own."""
-        return int(self.deployment.arguments["Vault"][3])
+        """Decimals of the base asset, as its oracle was told; a fork may not have the token's own."""
+        return int(self.oracle.feeds(0)[FEED_DECIMALS])
 
     @property
     def base(self) -> Any:
@@ -95,13 +99,15 @@ class StandingVault:
         return token(self.deployment.base_asset)
 
     def asset_names(self) -> list[AssetName]:
-        """Name the assets as the mandate does; by their addresses where its file is not at hand any more."""
+        """Name the assets as the mandate does; as they call themselves where its file is not at hand."""
         addresses = [str(one) for one in self.vault.tokens()]
         mandate = self.recorded_mandate()
         if mandate is not None:
             return [AssetName(one.symbol, one.address, one.decimals) for one in mandate.ordered_assets]
-        feeds = self.deployment.arguments["PriceOracle"][0]
-        return [AssetName(one[:8], one, int(feed[5])) for one, feed in zip(addresses, feeds, strict=True)]
+        return [
+            AssetName(own_symbol(one), one, int(self.oracle.feeds(index)[FEED_DECIMALS]))
+            for index, one in enumerate(addresses)
+        ]
 
     def recorded_mandate(self) -> Mandate | None:
         """Return the mandate it was deployed from, unless the file is gone or is another vault's now."""
@@ -116,23 +122,23 @@ class StandingVault:
 
 
 def open_vault(provider: Any, folder: Path, address: str | None) -> StandingVault:
-    """Return the vault that was asked for, or the only one there is.
+    """Return the vault that was asked for, or the only one that is recorded.
 
     Raises
     ------
     DeploymentError
-        No vault was recorded for this chain.
+        No vault was recorded for this chain, and none was asked for.
     ScriptError
-        None that was recorded is there, several are, or not the one asked for.
+        None that was recorded is there, several are, or no vault is at the address.
     """
     from offchain.settle.deployment import load_deployments
 
     path = record_path(provider, folder)
-    recorded = load_deployments(path)
+    recorded = load_deployments(path) if address is None or path.exists() else ()
     if address is not None:
         recorded = tuple(one for one in recorded if one.vault.lower() == address.lower())
         if not recorded:
-            raise ScriptError(f"--vault {address}: not in {path}; deploy it, or give an address from there")
+            return somebody_elses(address)
     standing = [one for one in recorded if len(provider.get_code(one.vault)) > 0]
     if not standing:
         raise ScriptError(f"{path}: this chain has no contract at {recorded[-1].vault}; run `ape run deploy` on it")
@@ -140,6 +146,67 @@ def open_vault(provider: Any, folder: Path, address: str | None) -> StandingVaul
         known = ", ".join(f"{one.vault} ({one.name})" for one in standing)
         raise ScriptError(f"several vaults stand here; choose with --vault: {known}")
     return at_addresses(standing[0])
+
+
+def somebody_elses(address: str) -> StandingVault:
+    """A vault that is in no record, by what it says of itself: who has shares needs nothing else to leave.
+
+    Raises
+    ------
+    ScriptError
+        What stands there is no vault whose mandate knows it.
+    """
+    from ape.exceptions import ApeException
+
+    from offchain.keeper.open import parse_address
+
+    vault = contract(parse_address(address, "--vault"), "Vault")
+    try:
+        mandate, oracle, base = str(vault.mandate()), str(vault.oracle()), str(vault.asset())
+        known, owner = str(contract(mandate, "Mandate").vault()), str(contract(mandate, "Mandate").owner())
+        name = str(vault.name())
+    except ApeException:
+        known = ""
+    if known != vault.address:
+        raise ScriptError(f"--vault {address}: no vault of Plimsoll's stands there on this chain; check the address")
+    click.echo(f"note: {vault.address} is in no record; nothing but its own word says what its code is", err=True)
+    return at_addresses(
+        Deployment(
+            name=name,
+            vault=vault.address,
+            mandate=mandate,
+            oracle=oracle,
+            base_asset=base,
+            block=0,
+            code_hashes={},
+            arguments={},
+            mandate_file="",
+            commit=None,
+            timelock=owner,
+        )
+    )
+
+
+def own_symbol(address: str) -> str:
+    """What a token calls itself; the beginning of its address where it does not say."""
+    from ape.exceptions import ApeException
+
+    try:
+        return str(token(address).symbol())
+    except (ApeException, ValueError):
+        return address[:8]
+
+
+def events_since(provider: Any, standing: StandingVault, address: str, event: str) -> list[Any] | None:
+    """Logs of an event since the vault stands; `None` where the node does not look that far back."""
+    from eth_utils import keccak
+    from web3.exceptions import Web3Exception
+
+    wanted = {"address": address, "topics": [keccak(text=event)], "toBlock": "latest"}
+    try:
+        return list(provider.web3.eth.get_logs({**wanted, "fromBlock": standing.deployment.block}))
+    except (Web3Exception, ValueError):
+        return None
 
 
 def at_addresses(deployment: Deployment) -> StandingVault:

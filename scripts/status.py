@@ -20,6 +20,7 @@ from scripts._vaults import (
     SHARE_DECIMALS,
     StandingVault,
     deployments_option,
+    events_since,
     open_vault,
     vault_option,
     whole,
@@ -29,6 +30,7 @@ USD = 18
 ONE = 10**18
 FULL_BPS = 10_000
 CENT = 10**16
+FAR_BACK = "unknown: this node does not look back to where the vault was created"
 
 
 @click.command(cls=VaultCommand)
@@ -85,6 +87,7 @@ def read_status(provider: Any, standing: StandingVault) -> dict[str, Any]:
             strict=True,
         )
     ]
+    pending = pending_calls(provider, standing)
     return {
         "name": standing.deployment.name,
         "vault": vault.address,
@@ -120,24 +123,19 @@ def read_status(provider: Any, standing: StandingVault) -> dict[str, Any]:
         "guardian": mandate.guardian(),
         "signers": signers(provider, standing),
         "delay_seconds": int(mandate.delay()),
-        "pending": [asdict(one) for one in pending_calls(provider, standing)],
+        "pending": None if pending is None else [asdict(one) for one in pending],
     }
 
 
-def signers(provider: Any, standing: StandingVault) -> list[str]:
-    """Who may sign now: of those it was created with and those added since."""
-    from eth_utils import keccak, to_checksum_address
+def signers(provider: Any, standing: StandingVault) -> list[str] | None:
+    """Who may sign now: of those it was created with and those added since; `None` where that cannot be known."""
+    from eth_utils import to_checksum_address
 
-    deployment = standing.deployment
-    candidates = list(deployment.arguments["Mandate"][4])
-    logs = provider.web3.eth.get_logs(
-        {
-            "address": standing.mandate.address,
-            "topics": [keccak(text="SignerAdded(address)")],
-            "fromBlock": deployment.block,
-            "toBlock": "latest",
-        }
-    )
+    logs = events_since(provider, standing, standing.mandate.address, "SignerAdded(address)")
+    if logs is None:
+        return None
+    first = standing.deployment.arguments.get("Mandate")
+    candidates = [] if first is None else list(first[4])
     candidates += [to_checksum_address(bytes(log["topics"][1])[-20:]) for log in logs]
     return [one for one in dict.fromkeys(candidates) if standing.mandate.is_signer(one)]
 
@@ -177,9 +175,11 @@ def lines(status: dict[str, Any]) -> Iterator[str]:
     yield f"fees         {status['entry_fee_bps']} bps in, {status['exit_fee_bps']} bps out"
     for role in ("owner", "curator", "guardian"):
         yield f"{role:<12} {status[role]}"
-    yield f"signers      {', '.join(status['signers']) or 'none'}"
+    yield f"signers      {FAR_BACK if status['signers'] is None else ', '.join(status['signers']) or 'none'}"
     yield f"delay        {status['delay_seconds'] / 3600:g} h for what loosens"
-    for one in status["pending"]:
+    if status["pending"] is None:
+        yield f"scheduled    {FAR_BACK}"
+    for one in status["pending"] or []:
         yield f"scheduled    {one['call']}, from {moment(one['ready_at'])} on"
 
 

@@ -324,6 +324,21 @@ def test_claims_what_was_skipped(scripts: ApeScripts, vault: DeployedVault) -> N
 
 
 @pytest.mark.slow
+def test_leaves_a_vault_that_somebody_else_deployed(scripts: ApeScripts, vault: DeployedVault, tmp_path: Path) -> None:
+    """All that a depositor has is the vault's address."""
+    vault.deposit("bob", 1000 * USDC)
+    held = vault.token(0).functions.balanceOf(development_address("bob")).call
+    before, recorded = held(), scripts.answer("status")
+    there = ApeScripts(tmp_path / "none", host=scripts.host, ape_data=scripts.ape_data)
+    assert there.answer("status", "--vault", vault.address) == recorded
+    left = there.answer("redeem", "--vault", vault.address, "--shares", "all", "--in-kind", "--account", "bob")
+    assert list(left["paid"]) == ["USDC", "WETH", "WBTC", "LINK", "wstETH"]
+    assert held() - before == int(left["paid"]["USDC"]) > 0
+    for wrong in (vault.mandate.address, development_address("bob")):
+        assert "no vault of Plimsoll's stands there" in refusal(there.run("status", "--vault", wrong))
+
+
+@pytest.mark.slow
 def test_leaves_a_vault_that_owes(node: Sandbox, scripts: ApeScripts, tmp_path: Path) -> None:
     with node.fork() as fork:
         there = ApeScripts(tmp_path / "deployments", host=fork.rpc_url, ape_data=scripts.ape_data)
