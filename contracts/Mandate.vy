@@ -396,16 +396,15 @@ def resume(state: uint256, reason: uint256, tripped_at: uint256):
 def set_limits(new: rules.Limits):
     """
     @notice Replaces the limits and voids open orders. Curator or owner at once when no limit becomes
-            looser; anyone when the owner approved these very limits, once. Reverts when the limits
+            looser; anyone when the owner approved these very limits, once, and none were set since. Reverts when the limits
             contradict each other.
     """
     more: uint256 = rules._pack_more(new)
     packed: rules.Packed = rules._pack(new, rules._COUNT, more)
-    if rules._whole_hash(packed, more) == self.approved_limits:
-        self.approved_limits = empty(bytes32)
-    else:
+    if rules._whole_hash(packed, more) != self.approved_limits:
         roles._check_manager()
         assert rules._tightens(packed, more), "limits: looser and not approved"
+    self.approved_limits = empty(bytes32)
     policy: uint256 = rules._packed.policy
     loss_budget._settle_leak(policy)
     window: uint256 = rules._field(policy, rules.PEAK_WINDOW)

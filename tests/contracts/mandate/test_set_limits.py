@@ -106,6 +106,16 @@ def test_an_approval_serves_once(world: World) -> None:
         world.mandate.set_limits(new, sender="curator")
 
 
+def test_what_is_tightened_meanwhile_is_not_loosened_by_an_older_approval(world: World) -> None:
+    """A curator who tightens in need is not undone by whoever finds an approval that nobody used."""
+    approved = moved(world.limits(), "loss_capacity_bps", 1)
+    world.owner_does(world.mandate.approve_limits, world.mandate.hash_limits(approved))
+    world.mandate.set_limits(moved(world.limits(), "loss_capacity_bps", -50), sender="curator")
+    with reverts("roles: not owner or curator"):
+        world.mandate.set_limits(approved, sender="attacker")
+    assert world.mandate.approved_limits() == bytes(32)
+
+
 def test_an_approval_can_be_withdrawn(world: World) -> None:
     new = moved(world.limits(), "loss_capacity_bps", 1)
     world.owner_does(world.mandate.approve_limits, world.mandate.hash_limits(new))
