@@ -50,22 +50,35 @@ app.add_typer(mandate_app, name="mandate")
 app.add_typer(keeper_commands.app, name="keeper")
 app.add_typer(journal_commands.app, name="journal")
 app.command(
-    epilog="Example: plimsoll plan --rpc http://127.0.0.1:8545 --vault 0x... --mandate mandates/blue-chip.yaml"
+    short_help="Show what the keeper would do now; sends nothing.",
+    epilog="Example: plimsoll plan --rpc http://127.0.0.1:8545 --vault 0x... --mandate mandates/blue-chip.yaml",
 )(keeper_commands.plan)
-app.command(epilog="Example: plimsoll replay journal.sqlite --json")(backtest_commands.replay)
-app.command(epilog=backtest_commands.EPILOG)(backtest_commands.backtest)
-app.command(epilog=route_commands.EPILOG)(route_commands.route)
 app.command(
+    short_help="Make a journal's plans again and compare them.", epilog="Example: plimsoll replay journal.sqlite --json"
+)(backtest_commands.replay)
+app.command(short_help="Run mandates over recorded prices, with every cost.", epilog=backtest_commands.EPILOG)(
+    backtest_commands.backtest
+)
+app.command(short_help="Sell a basket of tokens for one through many pools.", epilog=route_commands.EPILOG)(
+    route_commands.route
+)
+app.command(
+    short_help="Examine what a keeper needs, and say what to do.",
     epilog="Example: plimsoll doctor --rpc http://127.0.0.1:8545 --vault 0x... --mandate mandates/blue-chip.yaml "
-    "--account keeper.json --signer optimizer.json"
+    "--account keeper.json --signer optimizer.json",
 )(keeper_commands.doctor)
 app.add_typer(sandbox_commands.app, name="sandbox")
 app.command(epilog=settle_commands.EPILOG)(settle_commands.safe)
 app.add_typer(forecast_commands.app, name="forecast")
 app.add_typer(market_commands.app, name="data")
-app.command(epilog="Example: plimsoll risk --prices prices.csv --weights weights.csv")(risk_commands.risk)
+app.command(
+    short_help="Measure a portfolio: ratios, drawdowns, tails, stress.",
+    epilog="Example: plimsoll risk --prices prices.csv --weights weights.csv",
+)(risk_commands.risk)
 app.add_typer(risk_commands.options_app, name="options")
-app.command(epilog="Example: plimsoll demo --out out/demo")(demo_commands.demo)
+app.command(
+    short_help="Sixty days of a vault with a crash, in a sandbox.", epilog="Example: plimsoll demo --out out/demo"
+)(demo_commands.demo)
 
 _options = {"debug": False}
 
@@ -92,7 +105,10 @@ def root(
     _options["debug"] = debug
 
 
-@mandate_app.command(epilog="Example: plimsoll mandate check mandates/blue-chip.yaml --json")
+@mandate_app.command(
+    short_help="Check a mandate and show its rules.",
+    epilog="Example: plimsoll mandate check mandates/blue-chip.yaml --json",
+)
 def check(
     file: Annotated[Path, typer.Argument(help="The mandate.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the mandate as JSON.")] = False,

@@ -20,6 +20,7 @@ SHOWN_ROWS = 10
 
 app = typer.Typer(
     help="Volatility, correlation and regimes from files of returns or prices.",
+    short_help="Volatility, correlation and regimes from files.",
     epilog="Example: plimsoll forecast vol --model garch --returns returns.csv --json",
     no_args_is_help=True,
 )
@@ -59,7 +60,10 @@ class CovarianceName(StrEnum):
     dcc = "dcc"
 
 
-@app.command(epilog="Example: plimsoll forecast vol --model gjr --errors t --returns returns.csv --horizon 7")
+@app.command(
+    short_help="Fit a volatility model and forecast with it.",
+    epilog="Example: plimsoll forecast vol --model gjr --errors t --returns returns.csv --horizon 7",
+)
 def vol(
     model: Annotated[
         str,
@@ -151,7 +155,10 @@ def vol(
         typer.echo(f"Figures: {page}")
 
 
-@app.command(epilog="Example: plimsoll forecast cov --prices prices.csv --model denoised --fewest-bets 2 --json")
+@app.command(
+    short_help="Covariance, diversification and effective bets.",
+    epilog="Example: plimsoll forecast cov --prices prices.csv --model denoised --fewest-bets 2 --json",
+)
 def cov(
     prices: PricesOption,
     model: Annotated[CovarianceName, typer.Option("--model", help="Estimator.")] = CovarianceName.ledoit_wolf,
@@ -199,7 +206,10 @@ def cov(
     _print_problems(report.problems)
 
 
-@app.command(epilog="Example: plimsoll forecast regimes --prices prices.csv --states 2 --plot out")
+@app.command(
+    short_help="Hidden regimes of the assets together.",
+    epilog="Example: plimsoll forecast regimes --prices prices.csv --states 2 --plot out",
+)
 def regimes(
     prices: PricesOption,
     states: Annotated[int, typer.Option("--states", min=2, max=5, help="Hidden states.")] = 2,

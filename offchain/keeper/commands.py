@@ -39,8 +39,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, 
 
 
 @app.command(
+    short_help="Keep a vault: plan, sign, settle, trip its breaker.",
     epilog="Example: plimsoll keeper run --rpc http://127.0.0.1:8545 --vault 0x... "
-    "--mandate mandates/blue-chip.yaml --account keeper.json --signer optimizer.json"
+    "--mandate mandates/blue-chip.yaml --account keeper.json --signer optimizer.json",
 )
 def run(
     rpc: RpcOption,
@@ -180,7 +181,10 @@ def _keep(keeper: Keeper, *, once: bool, as_json: bool) -> None:
         keeper.run(show)
 
 
-@app.command(epilog="Example: plimsoll keeper status --journal journal.sqlite --json")
+@app.command(
+    short_help="Say what a keeper did and waits for.",
+    epilog="Example: plimsoll keeper status --journal journal.sqlite --json",
+)
 def status(
     journal: Annotated[
         str, typer.Option("--journal", envvar="PLIMSOLL_JOURNAL", help="The journal; the keeper may be running.")

@@ -23,8 +23,9 @@ def _group() -> None:
 
 
 @app.command(
+    short_help="Write a new journal from what the chain holds.",
     epilog="Example: plimsoll journal rebuild --rpc http://127.0.0.1:8545 --vault 0x... "
-    "--mandate mandates/blue-chip.yaml --journal new.sqlite"
+    "--mandate mandates/blue-chip.yaml --journal new.sqlite",
 )
 def rebuild(
     rpc: RpcOption,

@@ -12,6 +12,7 @@ import typer
 
 app = typer.Typer(
     help="Fetch history into a local store: bars from exchanges, feed rounds and pool events from a node.",
+    short_help="Fetch history into a local store.",
     epilog="Example: plimsoll data pull --exchange kraken --symbol BTC/USD --since 2024-01-01 --store history",
     no_args_is_help=True,
 )
@@ -29,7 +30,8 @@ def _day(text: str) -> int:
 
 
 @app.command(
-    epilog="Example: plimsoll data pull --exchange kraken --symbol BTC/USD --symbol ETH/USD --since 2024-01-01"
+    short_help="Fetch bars from an exchange's public endpoints.",
+    epilog="Example: plimsoll data pull --exchange kraken --symbol BTC/USD --symbol ETH/USD --since 2024-01-01",
 )
 def pull(
     symbol: Annotated[list[str], typer.Option("--symbol", help="Market, such as BTC/USDT; repeatable.")],
@@ -59,7 +61,8 @@ def pull(
 
 
 @app.command(
-    epilog="Example: plimsoll data sync --rpc http://127.0.0.1:8545 --mandate mandates/blue-chip.yaml --days 30"
+    short_help="Fetch feed rounds and pool events from a node.",
+    epilog="Example: plimsoll data sync --rpc http://127.0.0.1:8545 --mandate mandates/blue-chip.yaml --days 30",
 )
 def sync(
     rpc: Annotated[str, typer.Option("--rpc", envvar="PLIMSOLL_RPC", help="URL of a node that keeps logs.")],
@@ -117,7 +120,10 @@ def status(store: StoreOption = Path("history"), as_json: JsonOption = False) ->
         typer.echo(f"{store} is empty")
 
 
-@app.command(epilog="Example: plimsoll data export --table bars --out prices.parquet")
+@app.command(
+    short_help="Write a table as Parquet or CSV.",
+    epilog="Example: plimsoll data export --table bars --out prices.parquet",
+)
 def export(
     out: Annotated[Path, typer.Option("--out", help="File ending in .parquet or .csv.")],
     table: Annotated[str, typer.Option("--table", help="bars, rounds or pool_events.")] = "bars",

@@ -153,7 +153,10 @@ def greeks(
     _print_problems([str(one) for one in report.problems])
 
 
-@options_app.command(epilog="Example: plimsoll options iv --chain chain.csv --json")
+@options_app.command(
+    short_help="Invert prices and quotes for volatilities.",
+    epilog="Example: plimsoll options iv --chain chain.csv --json",
+)
 def iv(chain: ChainOption, underlying: UnderlyingOption = None, as_json: JsonOption = False) -> None:
     """Invert prices and quotes for volatilities; a row without one says why."""
     from offchain.risk.encode import to_json
@@ -180,7 +183,10 @@ def iv(chain: ChainOption, underlying: UnderlyingOption = None, as_json: JsonOpt
     _print_problems([str(one) for one in report.problems])
 
 
-@options_app.command(epilog="Example: plimsoll options surface --chain chain.csv --underlying BTC --plot out/surface")
+@options_app.command(
+    short_help="Fit surfaces free of static arbitrage.",
+    epilog="Example: plimsoll options surface --chain chain.csv --underlying BTC --plot out/surface",
+)
 def surface(
     chain: ChainOption, underlying: UnderlyingOption = None, plot: PlotOption = None, as_json: JsonOption = False
 ) -> None:

@@ -9,6 +9,7 @@ import typer
 
 app = typer.Typer(
     help="Mainnet in a box: real protocols at their real addresses on a local node.",
+    short_help="Mainnet in a box: real protocols on a local node.",
     epilog="Example: plimsoll sandbox up --port 8545",
     no_args_is_help=True,
 )
@@ -17,7 +18,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 WhichPort = Annotated[int | None, typer.Option("--port", min=1, max=65535, help="Which one, where several run.")]
 
 
-@app.command(epilog="Example: plimsoll sandbox up --block-time 12")
+@app.command(short_help="Start a sandbox in the background.", epilog="Example: plimsoll sandbox up --block-time 12")
 def up(
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to listen on; 0 for a free one.")] = 8545,
     block_time: Annotated[

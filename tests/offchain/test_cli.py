@@ -109,6 +109,14 @@ def test_help_answers_in_half_a_second():
     assert min(seconds() for _ in range(3)) < 0.5
 
 
+@pytest.mark.parametrize("group", [[], *([one] for one in ("keeper", "sandbox", "forecast", "data", "options"))])
+def test_help_says_what_each_command_does_without_breaking_off(plimsoll, group):
+    _, out, _ = plimsoll(*group, "--help")
+    commands = out.partition("Commands:\n")[2].partition("\n\n")[0]
+    assert commands
+    assert "..." not in commands
+
+
 def test_help_imports_nothing_heavy():
     script = (
         "import sys, offchain.cli\n"
