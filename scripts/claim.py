@@ -11,7 +11,7 @@ import click
 
 from scripts._accounts import account_options, choose_account
 from scripts._command import ScriptError, VaultCommand, answer, json_option
-from scripts._positions import POSITION, debts_approved
+from scripts._positions import POSITION, claims_of, debts_approved
 from scripts._vaults import (
     AssetName,
     StandingVault,
@@ -23,10 +23,6 @@ from scripts._vaults import (
     vault_option,
     whole,
 )
-
-RAY = 10**27
-DUST = 2
-"""Base units by which a debt is rounded up."""
 
 
 @click.command(cls=VaultCommand)
@@ -98,19 +94,10 @@ def receipt_tokens(standing: StandingVault) -> list[tuple[AssetName, str]]:
 
 def claim_positions(provider: Any, standing: StandingVault, account: Any) -> list[Any]:
     """Claim at every venue where the account has a claim, repaying what belongs to it."""
-    vault, count = standing.vault, len(standing.asset_names())
-    receipts = []
-    for number, venue in enumerate(vault.venues()):
-        owed, held = (
-            [int(vault.position_claims(account.address, number << 5 | side << 4 | index)) for index in range(count)]
-            for side in (1, 0)
-        )
-        if not any((*owed, *held)):
-            continue
-        at = contract(venue, "AaveV3")
-        debts = [units * int(at.indices(index)[1]) // RAY + DUST if units else 0 for index, units in enumerate(owed)]
-        with debts_approved(provider, standing, account, debts, "get it first"):
-            call = vault.claim_position.encode_input(number, account.address)
+    vault, receipts = standing.vault, []
+    for one in claims_of(standing, account.address):
+        with debts_approved(provider, standing, account, one.owed, "get it first"):
+            call = vault.claim_position.encode_input(one.venue, account.address)
             receipts.append(transact(provider, account, vault.address, call))
     if not receipts:
         raise ScriptError(f"--asset {POSITION}: {account.address} has no claim to a position of {vault.address}")

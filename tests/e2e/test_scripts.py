@@ -364,6 +364,22 @@ def test_leaves_a_vault_that_owes(node: Sandbox, scripts: ApeScripts, tmp_path: 
         assert base.functions.allowance(development_address("alice"), deployed).call() == 0
         assert there.answer("status")["health_factor"] >= before["health_factor"] - 1e-4
 
+        # A claim that is left alone while the collateral falls is taken over by whoever comes.
+        alice = development_address("alice")
+        left = there.answer("redeem", "--shares", "10", "--in-kind", "--skip", "position", "--account", "alice")
+        refused = there.run("foreclose", "--of", alice, "--account", "bob")
+        assert refusal(refused).endswith("foreclose: healthy")
+        fork.push("stETH/ETH", 1.09 / before["health_factor"])
+        taken = there.answer("foreclose", "--of", alice, "--account", "bob")["foreclosed"]
+        assert [one["venue"] for one in taken] == [0]
+        assert 1 < taken[0]["health_factor"] < 1.1
+        assert int(taken[0]["debt"]["WETH"]) == pytest.approx(int(left["debt_brought"]["WETH"]), rel=1e-3)
+        kept = int(taken[0]["left"]["wstETH"])
+        assert kept + int(taken[0]["collateral"]["wstETH"]) == pytest.approx(int(left["receipts"]["wstETH"]), rel=1e-6)
+        assert kept > 0
+        refused = there.run("foreclose", "--of", alice, "--account", "bob")
+        assert "has no claim to a position" in refusal(refused)
+
         alice = impersonated(fork, "alice")
         left = base.functions.balanceOf(alice).call()
         fork.chain.send(WETH, TRANSFER, fork.chain.sender, left, sender=alice)
