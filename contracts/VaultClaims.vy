@@ -131,7 +131,8 @@ def foreclose(venue: uint256, account: address):
     @notice Takes over the debt of somebody's claim to the position at a venue, together with collateral
             of it that is worth the debt and the mandate's deleverage discount, from each asset the same
             part, rounded to the favour of those who stay; all of it where that is not enough. What is
-            left stays a claim, free of debt. Anyone, while the claim's own health factor is below the
+            left stays a claim, free of debt. Collateral that a liquidation took, so that the account no
+            longer has what claims say, counts for nothing and is taken off. Anyone, while the claim's own health factor is below the
             mandate's deleverage trigger, at the oracle's prices and the venue's thresholds. It moves no
             token and asks nothing of the protocol but views, so that a pause does not stop it.
             Reverts without a trigger, for a claim that owes nothing, when nobody stays, and when a price
@@ -151,7 +152,7 @@ def foreclose(venue: uint256, account: address):
     collateral: uint256 = 0
     debt: uint256 = 0
     for i: uint256 in range(custody._COUNT, bound=16):
-        held[i] = positions._position_claim(account, venue, i, False)
+        held[i] = self._covered_claim(account, venue, i)
         owed[i] = positions._position_claim(account, venue, i, True)
         collateral += held[i] * prices[i] // ONE
         debt += fees._ceil_div(owed[i] * prices[i], ONE)
@@ -173,6 +174,21 @@ def foreclose(venue: uint256, account: address):
 # ---------------------------------------------------------------------------------------------
 # Internals
 # ---------------------------------------------------------------------------------------------
+
+
+@internal
+def _covered_claim(account: address, v: uint256, asset: uint256) -> uint256:
+    """
+    @dev Base units of collateral of a claim, once what a liquidation left uncovered is taken off it.
+    """
+    claim: uint256 = positions._position_claim(account, v, asset, False)
+    if claim == 0:
+        return 0
+    missing: uint256 = positions._uncovered(v, asset)
+    if missing == 0:
+        return claim
+    positions._release_position_claim(account, v, asset, False, missing, claim)
+    return positions._position_claim(account, v, asset, False)
 
 
 @internal

@@ -281,6 +281,19 @@ def _claimed(v: uint256, asset: uint256, debt: bool) -> uint256:
 
 @internal
 @view
+def _uncovered(v: uint256, asset: uint256) -> uint256:
+    """
+    @dev Base units of an asset that claims say and the account does not have, since somebody liquidated it.
+    """
+    held: DynArray[uint256, 16] = []
+    owed: DynArray[uint256, 16] = []
+    held, owed = staticcall IVenue(_VENUES[v]).position(self)
+    claimed: uint256 = self._claimed(v, asset, False)
+    return claimed - min(claimed, held[asset])
+
+
+@internal
+@view
 def _grown(v: uint256, asset: uint256, debt: bool, units: uint256) -> uint256:
     return units * self._index(v, asset, debt) // RAY
 

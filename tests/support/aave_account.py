@@ -76,6 +76,9 @@ class Account:
         """
         vault, others = self.lender.world.vault, self.claimants - {role}
         sides, kept, position = self.lender.claimed(role), self.lender.claimed(*others), self.lender.position()
+        # What a liquidation took of claims is not there to pay for anything.
+        for i, (mine, theirs, there) in enumerate(zip(sides[0], kept[0], position[0], strict=True)):
+            sides[0][i] = max(0, min(mine, there - theirs))
         live, prices = self.lender.world.oracle.try_prices()
         health = self.lender.health_of(*sides) * 10_000 if any(sides[1]) else None
         before = vault.value() if live else 0

@@ -236,6 +236,26 @@ def test_all_of_it_where_it_is_not_enough(abandoned: Lending) -> None:
     assert abandoned.world.vault.position_claims("bob", FORECLOSED) == 0
 
 
+def test_collateral_that_a_liquidation_took_pays_for_nothing(leveraged: Lending) -> None:
+    """Of more claimed WETH than the account has left only what is there counts; the rest is taken off the claim."""
+    world = leveraged.world
+    world.settle([leveraged.leg(LendingAction.BORROW, "USDC", usdc(260_000))])
+    world.leave_in_kind("bob", skip=SKIP_AAVE)
+    fall(leveraged, 0.9, "bob")
+    while leveraged.position()[0][WETH] >= leveraged.claimed("bob")[0][WETH]:
+        leveraged.liquidate("WETH", "USDC", leveraged.position()[1][USDC] // 8)
+    (held, owed), there = leveraged.claimed("bob"), leveraged.position()[0]
+    assert there[WETH] < held[WETH]
+    before = world.vault.value()
+    foreclose(leveraged)
+    covered = [min(claimed, left) for claimed, left in zip(held, there, strict=True)]
+    missing = worth(leveraged, owed) - worth(leveraged, covered)
+    assert before - world.vault.value() <= max(Fraction(0), missing) + DUST
+    event = world.vault.event("PositionForeclosed")
+    assert event["held"][WETH] <= there[WETH]
+    assert leveraged.claimed("bob")[0][WETH] <= there[WETH]
+
+
 @given(health=st.floats(0.98, 1.249), discount=st.sampled_from([0, 1, 200]), hours=st.integers(0, 20))
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_value_per_share_never_falls_while_it_is_enough(
