@@ -52,7 +52,12 @@ def _pending(provider: Any, standing: StandingVault, logs: Iterable[Any]) -> Ite
 def _in_words(provider: Any, standing: StandingVault, target: str, payload: bytes) -> str:
     from offchain.abi import contract_abi
 
-    contracts = {"Mandate": standing.mandate, "PriceOracle": standing.oracle, "VaultExtension": standing.vault}
+    contracts = {
+        "Mandate": standing.mandate,
+        "PriceOracle": standing.oracle,
+        "VaultExtension": standing.vault,
+        "Timelock": standing.timelock,
+    }
     for name, contract in contracts.items():
         if contract.address == target:
             try:

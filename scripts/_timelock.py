@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -119,12 +119,14 @@ def at_once(sender: Sender, call: BatchCall) -> Progress:
 
 
 def through_owner(
-    sender: Sender, standing: StandingVault, action: BatchCall, matter: str = "this is the owner's decision"
+    sender: Sender, standing: StandingVault, actions: Sequence[BatchCall], matter: str = "this is the owner's decision"
 ) -> Progress:
     """Take the next step towards the owner's doing it: schedule it, wait, or execute it.
 
     Parameters
     ----------
+    actions
+        Calls that happen together, in this order.
     matter
         Why it takes the owner, for who may not ask it.
 
@@ -138,19 +140,18 @@ def through_owner(
     from offchain.abi import contract_abi
 
     timelock, abi = standing.timelock, contract_abi("Timelock")
-    operation = free_operation(timelock, action.to, action.data)
-    identifier = timelock.hash_operation(*operation)
-    ready_at = int(timelock.get_timestamp(identifier))
+    operation = free_operation(timelock, actions)
+    ready_at = int(timelock.get_timestamp(operation.identifier))
     if ready_at == 0:
         require_proposer(sender, standing, matter)
         delay = int(timelock.get_minimum_delay())
-        transaction = sender.send(batch_call(timelock.address, abi, "schedule", [*operation, delay]))
+        transaction = sender.send(batch_call(timelock.address, abi, operation.schedule, [*operation.arguments, delay]))
         if transaction is None:
             return Progress("scheduled when the Safe has signed", None, None, sender.batch)
-        return Progress("scheduled", int(timelock.get_timestamp(identifier)), transaction)
-    if not timelock.is_operation_ready(identifier):
+        return Progress("scheduled", int(timelock.get_timestamp(operation.identifier)), transaction)
+    if not timelock.is_operation_ready(operation.identifier):
         return Progress("waiting for the delay", ready_at)
-    return at_once(sender, batch_call(timelock.address, abi, "execute", list(operation)))
+    return at_once(sender, batch_call(timelock.address, abi, operation.execute, operation.arguments))
 
 
 def require_proposer(sender: Sender, standing: StandingVault, matter: str) -> None:
@@ -160,11 +161,28 @@ def require_proposer(sender: Sender, standing: StandingVault, matter: str) -> No
         raise ScriptError(f"{matter}, which only a proposer of the owner {standing.mandate.owner()} may schedule")
 
 
-def free_operation(timelock: Any, target: str, payload: bytes) -> tuple[Any, ...]:
-    """Return the first operation with this call that is not done: each can be done once, by its salt."""
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What the timelock schedules and executes, and the functions that do it."""
+
+    identifier: bytes
+    arguments: tuple[Any, ...]
+    schedule: str
+    execute: str
+
+
+def free_operation(timelock: Any, actions: Sequence[BatchCall]) -> Operation:
+    """Return the first operation of these calls that is not done: each can be done once, by its salt."""
+    targets, payloads = [action.to for action in actions], [action.data for action in actions]
     for salt in range(2**16):
-        operation = (target, 0, payload, bytes(32), salt.to_bytes(32, "big"))
-        if not timelock.is_operation_done(timelock.hash_operation(*operation)):
+        once = (bytes(32), salt.to_bytes(32, "big"))
+        if len(actions) == 1:
+            arguments = (targets[0], 0, payloads[0], *once)
+            operation = Operation(timelock.hash_operation(*arguments), arguments, "schedule", "execute")
+        else:
+            together = (targets, [0] * len(actions), payloads, *once)
+            operation = Operation(timelock.hash_operation_batch(*together), together, "schedule_batch", "execute_batch")
+        if not timelock.is_operation_done(operation.identifier):
             return operation
     raise ScriptError("this was done too often; schedule it with a salt of your own")
 

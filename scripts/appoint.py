@@ -3,14 +3,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from scripts._command import ScriptError, VaultCommand, answer, json_option
 from scripts._timelock import Progress, Sender, at_once, choose_sender, sender_options, through_owner
 from scripts._vaults import StandingVault, deployments_option, open_vault, vault_option
+
+if TYPE_CHECKING:
+    from offchain.settle.safe_batch import BatchCall
 
 OFFICES = {
     "add_signer": "--add-signer",
@@ -19,6 +23,7 @@ OFFICES = {
     "set_guardian": "--guardian",
 }
 """Option by the mandate's function."""
+NOBODY = "0x" + "0" * 40
 NOT_A_STOPPER = "roles: not owner, curator or guardian"
 
 
@@ -47,7 +52,8 @@ def cli(
     """Change who may do what; give one of the four.
 
     A signer is removed at once, by guardian or curator, and by the owner after the delay. The rest is the owner's:
-    its first run schedules it, a second one does it when the delay is over.
+    its first run schedules it, a second one does it when the delay is over. With the office of guardian goes the
+    right to cancel what is scheduled.
 
     Example: ape run appoint --network ethereum:local:foundry --remove-signer 0x... --account guardian
     """
@@ -97,7 +103,23 @@ def appoint(sender: Sender, standing: StandingVault, function: str, account: str
         except Reverted as refusal:
             if refusal.reason != NOT_A_STOPPER:
                 raise
-    return through_owner(sender, standing, call)
+    if function == "set_guardian":
+        return through_owner(sender, standing, [call, *_hand_over_cancelling(standing, account)])
+    return through_owner(sender, standing, [call])
+
+
+def _hand_over_cancelling(standing: StandingVault, guardian: str) -> Iterator[BatchCall]:
+    """What the timelock has to do with itself, so that who is dismissed cancels nothing any more."""
+    from offchain.abi import contract_abi
+    from offchain.settle.safe_batch import batch_call
+
+    timelock, old = standing.timelock, standing.mandate.guardian()
+    canceller = timelock.CANCELLER_ROLE()
+    # Who proposes cancels by that office.
+    changes = {"revokeRole": old, "grantRole": guardian}
+    for function, account in changes.items():
+        if account != NOBODY and not timelock.hasRole(timelock.PROPOSER_ROLE(), account):
+            yield batch_call(timelock.address, contract_abi("Timelock"), function, [canceller, account])
 
 
 def stands(standing: StandingVault, function: str, account: str) -> bool:

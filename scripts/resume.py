@@ -44,7 +44,7 @@ def cli(
     if not state:
         raise ScriptError("the breaker is ACTIVE; there is nothing to resume from")
     action = batch_call(mandate.address, contract_abi("Mandate"), "resume", [state, reason, tripped_at])
-    progress = through_owner(sender, standing, action)
+    progress = through_owner(sender, standing, [action])
     trip = {"state": BREAKER_STATES[state], "reason": BREAKER_REASONS[reason], "tripped_at": int(tripped_at)}
     answer(
         {**progress.document(), **trip},

@@ -83,7 +83,7 @@ def set_or_schedule(sender: Sender, standing: StandingVault, limits: tuple[Any, 
         if refusal.reason not in ("limits: looser and not approved", "roles: not owner or curator"):
             raise
     approve = batch_call(mandate, abi, "approve_limits", [wanted])
-    approval = through_owner(sender, standing, approve, "the limits loosen something")
+    approval = through_owner(sender, standing, [approve], "the limits loosen something")
     return Progress("set", None, sender.send(set_them)) if approval.outcome == DONE else approval
 
 

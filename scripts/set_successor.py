@@ -57,7 +57,7 @@ def cli(
         if successor != ZERO_ADDRESS:
             require_live(provider, standing, successor)
         action = batch_call(standing.oracle.address, contract_abi("PriceOracle"), "set_successor", [successor])
-        progress = through_owner(sender, standing, action)
+        progress = through_owner(sender, standing, [action])
     answer(
         {**progress.document(), "oracle": standing.oracle.address, "successor": successor},
         [f"oracle   {standing.oracle.address}", f"answers  {successor}", *progress.lines()],

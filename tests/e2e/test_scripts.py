@@ -230,6 +230,20 @@ def test_a_safe_appoints_by_two_batches(
 
 
 @pytest.mark.slow
+def test_who_no_longer_guards_cancels_nothing(scripts: ApeScripts, vault: DeployedVault, node: Sandbox) -> None:
+    appoint = ("appoint", "--guardian", development_address("bob"), "--account", "owner")
+    scheduled = scripts.answer(*appoint)
+    calls = [pending["call"].partition("(")[0] for pending in scripts.answer("status")["pending"]]
+    assert calls == ["Mandate.set_guardian", "Timelock.revokeRole", "Timelock.grantRole"]
+    node.chain.mine(scheduled["ready_at"])
+    assert scripts.answer(*appoint)["outcome"] == "done"
+    timelock = vault.web3.eth.contract(vault.mandate.functions.owner().call(), abi=contract_abi("Timelock")).functions
+    canceller = timelock.CANCELLER_ROLE().call()
+    cancels = [timelock.hasRole(canceller, development_address(name)).call() for name in ("guardian", "bob")]
+    assert cancels == [False, True]
+
+
+@pytest.mark.slow
 def test_a_safe_that_guards_removes_a_signer(scripts: ApeScripts, vault: DeployedVault, tmp_path: Path) -> None:
     signer, batch = development_address("optimizer"), tmp_path / "batch.json"
     scripts.answer("appoint", "--remove-signer", signer, "--safe-batch", str(batch))
