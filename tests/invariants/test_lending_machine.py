@@ -320,8 +320,9 @@ class LendingMachine(RuleBasedStateMachine):
         assert allowed
         assert health < self.vault.health()
         # Not past the target, but for the last base units: all is repaid where there is no collateral left.
-        held, owed = self.lender.position()
-        assert self.lender.health_of(held, [owe + ROUNDING for owe in owed]) * 1000 * ONE <= target * 1001
+        sides = self.lender.position(), self.account.rest()
+        healths = [self.lender.health_of(held, [owe + ROUNDING for owe in owed]) for held, owed in sides]
+        assert min(healths) * 1000 * ONE <= target * 1001
         taken, paid = (done[0] * before.oracle[i], done[1] * before.oracle[j])
         assert paid * 10_000 <= taken * (10_000 + discount)
         # Nobody is paid more than that, at prices of the oracle.

@@ -14,7 +14,7 @@ BY_MACHINE = {machine.__name__: machine for machine in machines()}
 LENDING = (
     *(f"{who}: {what}" for who in ("keeper", "thief") for what in ("supply", "withdraw", "borrow", "repay")),
     "keeper levers up", "keeper levers down", "keeper swaps", "thief sells", "thief sells what he borrows",
-    "deposit", "redeem", "transfer", "claim tokens", "claim a position", "deleverage", "liquidate", "poke",
+    "deposit", "redeem", "transfer", "claim tokens", "claim a position", "deleverage", "liquidate", "foreclose", "poke",
     *(f"leave in kind {how} the loan while {state}" for how in ("with", "without") for state in (0, 1, 2)),
     "trip to 1", "trip to 2", "guardian stops", "resume", "administrators pause", "administrators freeze",
 )  # fmt: skip
