@@ -303,8 +303,6 @@ class LendingMachine(RuleBasedStateMachine):
             [*legs, self.world.leg(sell, buy, amount, FEE)], f"thief sells{' what he borrows' if borrow else ''}"
         )
 
-    # ------------------------------------------------------------------ anybody
-
     @precondition(lambda self: self.vault.health() < TARGET * BPS)
     @rule(debt=st.sampled_from(BORROWED), collateral=st.sampled_from(SUPPLIED), dollars=st.integers(1, 1_000_000))
     def stranger_deleverages(self, debt: str, collateral: str, dollars: int) -> None:
@@ -323,7 +321,7 @@ class LendingMachine(RuleBasedStateMachine):
         sides = self.lender.position(), self.account.rest()
         healths = [self.lender.health_of(held, [owe + ROUNDING for owe in owed]) for held, owed in sides]
         assert min(healths) * 1000 * ONE <= target * 1001
-        taken, paid = (done[0] * before.oracle[i], done[1] * before.oracle[j])
+        taken, paid = done[0] * before.oracle[i], done[1] * before.oracle[j]
         assert paid * 10_000 <= taken * (10_000 + discount)
         # Nobody is paid more than that, at prices of the oracle.
         assert before.value - self._look().value <= max(0, paid - taken) // ONE + self._dust(before) // ONE

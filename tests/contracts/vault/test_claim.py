@@ -117,6 +117,20 @@ def test_a_balance_that_falls_below_the_claims_leaves_holdings_at_zero(hostile: 
         world.vault.claim(1, "bob", sender="bob")
 
 
+def test_a_deposit_does_not_fill_claims_that_a_slashing_left_short(hostile: Hostile) -> None:
+    """Found by the soak: what is paid in has to count for who pays it, so that it is refused until claims are covered."""
+    world = hostile.world
+    world.deposit("bob", usdc(100_000))
+    world.leave_in_kind("bob", skip=1)
+    world.leave_in_kind("alice")
+    token, claim = world.tokens[0], world.vault.claims("bob", 0)
+    token.burn(world.vault, token.balanceOf(world.vault) - claim // 2, sender="market")
+    with reverts("custody: fee on transfer"):
+        world.deposit("carol", usdc(1))
+    world.give(0, world.vault, claim)
+    assert world.deposit("carol", usdc(1)) > 0
+
+
 def test_a_claim_is_paid_once_to_a_token_that_calls_back(hostile: Hostile) -> None:
     """The attacker's contract holds the claim and asks again while it is being paid."""
     world = hostile.world
