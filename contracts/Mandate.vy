@@ -396,8 +396,8 @@ def resume(state: uint256, reason: uint256, tripped_at: uint256):
 def set_limits(new: rules.Limits):
     """
     @notice Replaces the limits and voids open orders. Curator or owner at once when no limit becomes
-            looser; anyone when the owner approved these very limits, once, and none were set since. Reverts when the limits
-            contradict each other.
+            looser; anyone when the owner approved these very limits, once, and none were set since.
+            Reverts when the limits contradict each other.
     """
     more: uint256 = rules._pack_more(new)
     packed: rules.Packed = rules._pack(new, rules._COUNT, more)

@@ -132,9 +132,10 @@ def foreclose(venue: uint256, account: address):
             of it that is worth the debt and the mandate's deleverage discount, from each asset the same
             part, rounded to the favour of those who stay; all of it where that is not enough. What is
             left stays a claim, free of debt. Collateral that a liquidation took, so that the account no
-            longer has what claims say, counts for nothing and is taken off. Anyone, while the claim's own health factor is below the
-            mandate's deleverage trigger, at the oracle's prices and the venue's thresholds. It moves no
-            token and asks nothing of the protocol but views, so that a pause does not stop it.
+            longer has what claims say, counts for nothing and is taken off. Anyone, while the claim's
+            own health factor is below the mandate's deleverage trigger, at the oracle's prices and the
+            venue's thresholds. It moves no token and asks nothing of the protocol but views, so that a
+            pause does not stop it.
             Reverts without a trigger, for a claim that owes nothing, when nobody stays, and when a price
             is not live.
     @param venue Index of the venue.
