@@ -42,7 +42,7 @@ class Band:
         As the mandate calls it.
     members
         Shape (n,): 1 for assets in the group, else 0.
-    lower, upper, excess_lower, excess_upper
+    lower, upper, least, most, excess_lower, excess_upper
         As those of `Frame`.
     """
 
@@ -50,6 +50,8 @@ class Band:
     members: FloatArray
     lower: float
     upper: float
+    least: float
+    most: float
     excess_lower: float
     excess_upper: float
 
@@ -275,27 +277,25 @@ def compile_frame(
         )
         * LOSS_SHARE,
         bands=(
-            *(() if reduce_only else (_band(group, snapshot, lower, upper) for group in own.groups)),
-            *_venue_band(snapshot, limits, weights, borrowing),
+            *(() if reduce_only else (_group_band(group, snapshot, lower, upper, whole) for group in own.groups)),
+            *_venue_band(snapshot, limits, weights, borrowing, whole),
         ),
         whole=whole,
         borrowing=borrowing,
     )
 
 
-def _band(group: Group, snapshot: Snapshot, lower: FloatArray, upper: FloatArray) -> Band:
+def _group_band(group: Group, snapshot: Snapshot, lower: FloatArray, upper: FloatArray, whole: float) -> Band:
     """A group's bounds, as far as the margins of its members' own leave room for them."""
     members = np.array([float(asset.symbol in group.assets) for asset in snapshot.assets])
     weight = float(members @ np.array(snapshot.weights))
-    least = max(float(members @ lower), 1 - float((1 - members) @ upper))
-    most = min(float(members @ upper), 1 - float((1 - members) @ lower))
-    low = min(group.min_weight_bps / FULL_BPS, most)
-    high = max(group.max_weight_bps / FULL_BPS, least)
-    return Band(group.name, members, low, high, max(0.0, low - weight), max(0.0, weight - high))
+    low = min(group.min_weight_bps / FULL_BPS, float(members @ upper), 1 - float((1 - members) @ lower))
+    high = max(group.max_weight_bps / FULL_BPS, float(members @ lower), 1 - float((1 - members) @ upper))
+    return _band(group.name, members, weight, low, high, whole)
 
 
 def _venue_band(
-    snapshot: Snapshot, limits: VaultLimits, weights: FloatArray, borrowing: Borrowing | None
+    snapshot: Snapshot, limits: VaultLimits, weights: FloatArray, borrowing: Borrowing | None, whole: float
 ) -> Iterator[Band]:
     """What may be held at the lending venue: all that can be supplied is."""
     lending = snapshot.lending
@@ -307,9 +307,25 @@ def _venue_band(
         supplied[reserve.asset] = float(reserve.asset > 0 and (reserve.may_supply or reserve.scaled_supplied > 0))
     cap = limits.max_venues_bps[lending.venue - FIRST_LISTED] / FULL_BPS
     held = weights if borrowing is None else weights + borrowing.owed(weights)
-    there = float(supplied @ held)
-    most = max(0.0, cap - DRIFT_MARGIN)
-    yield Band("held at the lending venue", supplied, 0.0, most, 0.0, max(0.0, there - most) if there > cap else 0.0)
+    yield _band("held at the lending venue", supplied, float(supplied @ held), 0.0, cap, whole)
+
+
+def _band(name: str, members: FloatArray, weight: float, low: float, high: float, whole: float) -> Band:
+    """Bounds with a margin inside the limits; a weight between the two may stay where it is."""
+    margin = min(DRIFT_MARGIN, (high - low) / 4)
+    near = _NEAR * margin
+    lower = low + margin if low > 0 else low
+    upper = high - margin if high < whole else high
+    return Band(
+        name=name,
+        members=members,
+        lower=lower if weight < low else min(lower, max(low, weight - near)),
+        upper=upper if weight > high else max(upper, min(high, weight + near)),
+        least=low,
+        most=high,
+        excess_lower=lower - weight if weight < low else 0.0,
+        excess_upper=weight - upper if weight > high else 0.0,
+    )
 
 
 def _with_margins(low: FloatArray, high: FloatArray, whole: float) -> tuple[FloatArray, FloatArray]:

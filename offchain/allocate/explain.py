@@ -65,9 +65,9 @@ def violations(
     for band in frame.bands:
         now, then = (float(band.members @ np.array(weights)) for weights in zip(*pairs, strict=True))
         if band.excess_lower > 0:
-            yield Violation(f"minimum weight of the group {band.name}", band.lower, now, then)
+            yield Violation(f"minimum weight of the group {band.name}", band.least, now, then)
         if band.excess_upper > 0:
-            yield Violation(f"maximum weight of the group {band.name}", band.upper, now, then)
+            yield Violation(f"maximum weight of the group {band.name}", band.most, now, then)
     if frame.borrowing is None:
         return
     if frame.borrowing.excess_leverage > 0:

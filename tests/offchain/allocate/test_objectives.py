@@ -231,6 +231,24 @@ def test_a_group_outside_its_band_is_brought_inside(make_vaults: Any, mandate_of
     assert held_back["maximum weight of the group ether"] > 0
 
 
+@pytest.mark.parametrize("outside", [1e-9, 1e-6, 1e-4])
+def test_a_group_that_drifts_just_outside_holds_up_no_repair(make_vaults: Any, mandate_of: Any, outside: float) -> None:
+    rules = mandate_of("mean_variance", "{groups: [{name: rest, assets: [WBTC, LINK], max_weight_bps: 2500}]}")
+    vaults = make_vaults(rules)
+    too_much_ether = (0.2 - outside, 0.48, 0.17 + outside, 0.08, 0.07)
+    plan = make_plan(vaults.snapshot(too_much_ether), vaults.forecast(), rules)
+    assert plan.reason == "repairs"
+    assert [violation.limit for violation in plan.violations] == [0.45, 0.25]
+    assert plan.weights_after[1] < 0.45
+    assert plan.weights_after[2] + plan.weights_after[3] < 0.25
+
+
+def test_a_group_near_its_bound_is_left_alone(make_vaults: Any, mandate_of: Any) -> None:
+    rules = mandate_of("mean_variance", "{groups: [{name: rest, assets: [WBTC, LINK], max_weight_bps: 3505}]}")
+    vaults = make_vaults(rules)
+    assert not make_plan(vaults.snapshot(), vaults.forecast(), rules).trades
+
+
 def test_a_group_that_the_chain_leaves_no_weight_is_named(make_vaults: Any, mandate_of: Any) -> None:
     rules = mandate_of("mean_variance", "{groups: [{name: ether, assets: [WETH, wstETH], max_weight_bps: 2500}]}")
     vaults = make_vaults(rules)
