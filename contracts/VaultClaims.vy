@@ -93,6 +93,7 @@ def claim_position(venue: uint256, receiver: address):
     @notice Pays the caller's claim to the position at a venue in receipt tokens, with the interest
             it earned, against the debt that belongs to it, with interest. Anyone who has one;
             reverts otherwise, when the caller did not approve that much, or while the venue refuses.
+            What a liquidation took, so that the account no longer has it, stays a claim, free of debt.
             What a foreclosure left waits, besides, while those who stay are below the mandate's
             trigger: anyone may deleverage them then.
     @param venue Index of the venue.
@@ -106,15 +107,23 @@ def claim_position(venue: uint256, receiver: address):
         positions._set_foreclosed(msg.sender, venue, False)
     claimed: bool = False
     for i: uint256 in range(custody._COUNT, bound=16):
-        amount: uint256 = positions._take_position_claim(msg.sender, venue, i, True)
+        amount: uint256 = positions._take_debt(msg.sender, venue, i)
         if amount > 0:
             claimed = True
             positions._repay_from(venue, i, msg.sender, amount)
-    for i: uint256 in range(custody._COUNT, bound=16):
-        amount: uint256 = positions._take_position_claim(msg.sender, venue, i, False)
-        if amount > 0:
+    held: DynArray[uint256, 16] = []
+    owed: DynArray[uint256, 16] = []
+    held, owed = staticcall IVenue(positions._VENUES[venue]).position(self)
+    for i: uint256 in range(len(held), bound=16):
+        claim: uint256 = positions._position_claim(msg.sender, venue, i, False)
+        if claim > positions.DUST and held[i] <= positions.DUST:
+            continue
+        amount: uint256 = positions._release_position_claim(msg.sender, venue, i, False, held[i], claim)
+        amount = min(amount, held[i])
+        if claim > 0:
             claimed = True
-            positions._send_receipts(venue, i, receiver, amount)
+        if amount > positions.DUST:
+            positions._send_receipts(venue, i, receiver, amount - positions.DUST)
     assert claimed, "positions: no claim"
     log positions.PositionClaimed(account=msg.sender, receiver=receiver, venue=venue)
 

@@ -321,15 +321,14 @@ def _record_position_claim(account: address, v: uint256, asset: uint256, debt: b
 
 
 @internal
-def _take_position_claim(account: address, v: uint256, asset: uint256, debt: bool) -> uint256:
+def _take_debt(account: address, v: uint256, asset: uint256) -> uint256:
     """
-    @dev Deletes a claim.
+    @dev Deletes a claim's debt.
     @return Base units that it had grown to, rounded to the favour of those who stay.
     """
-    amount: uint256 = self._release_position_claim(account, v, asset, debt, 1, 1)
-    if debt:
-        return amount + 2 * DUST if amount > 0 else 0
-    return amount - min(amount, DUST)
+    amount: uint256 = self._position_claim(account, v, asset, True)
+    self._release_position_claim(account, v, asset, True, 1, 1)
+    return amount
 
 
 @internal

@@ -62,6 +62,32 @@ def test_paying_it_takes_nothing_from_those_who_stayed(struck: Lending) -> None:
     assert 0 <= world.vault.value() - before < 10**16
 
 
+def test_what_a_liquidation_took_of_a_claim_waits_and_the_rest_is_paid(leveraged: Lending) -> None:
+    world = leveraged.world
+    world.settle([leveraged.leg(LendingAction.BORROW, "USDC", usdc(260_000))])
+    world.leave_in_kind("bob", skip=SKIP_AAVE)
+    world.set_feed("ETH/USD", 2200)
+    world.set_feed("BTC/USD", 43_500)
+    while leveraged.position()[0][WETH] >= grown(leveraged, "bob", WETH):
+        leveraged.liquidate("WETH", "USDC", leveraged.position()[1][USDC] // 8)
+    there, claimed = leveraged.position()[0][WETH], grown(leveraged, "bob", WETH)
+    assert there < claimed
+    world.set_feed("ETH/USD", 3000)
+    leveraged.bring("bob", "USDC", usdc(500_000))
+    world.vault.claim_position(0, "bob", sender="bob")
+    assert leveraged.token("WETH").balanceOf("bob") == pytest.approx(there, abs=2)
+    assert (grown(leveraged, "bob", WBTC), grown(leveraged, "bob", DEBT + USDC)) == (0, 0)
+    assert grown(leveraged, "bob", WETH) == pytest.approx(claimed - there, abs=4)
+    with reverts("positions: no claim"), world.evm.rolled_back():
+        world.vault.claim_position(0, "bob", sender="bob")
+    leveraged.bring("alice", "WETH", 10**21)
+    leveraged.world.token("WETH").approve(leveraged.pool, 2**255, sender="alice")
+    leveraged.pool.supply(leveraged.world.token("WETH").address, 10**21, world.vault, 0, sender="alice")
+    world.vault.claim_position(0, "bob", sender="bob")
+    assert leveraged.token("WETH").balanceOf("bob") == pytest.approx(claimed, abs=4)
+    assert not leveraged.has_claim("bob")
+
+
 def test_a_claim_below_one_holds_nobody_up_once_it_is_foreclosed(struck: Lending) -> None:
     """It is in the same account: Aave lets nobody take collateral with which it would stand alone.
 
