@@ -132,7 +132,7 @@ def main() -> None:
     input or a refusal (the line names the culprit), 130 interrupted.
     """
     try:
-        sys.exit(app(standalone_mode=False))
+        sys.exit(app(standalone_mode=False) or 0)
     except USAGE_ERROR as error:
         _refuse_usage(error)
     except typer.Abort:
