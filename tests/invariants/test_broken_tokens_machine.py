@@ -6,7 +6,6 @@ A third of PLIMSOLL_INVARIANT_STEPS goes here; see the machine beside it.
 
 from __future__ import annotations
 
-import os
 from functools import cache
 
 from hypothesis import HealthCheck, Phase, note, settings
@@ -14,11 +13,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.invariants.outcomes import outcome
+from tests.invariants.steps import ALL_STEPS
 from tests.support.evm import attempt, reverts
 from tests.support.hostile import Hostile, hostile_world
 from tests.support.world import usdc
 
-STEPS = int(os.environ.get("PLIMSOLL_INVARIANT_STEPS", "2000")) // 3
+STEPS = ALL_STEPS // 3
 STEPS_EACH = 40
 
 DEPOSITORS = ("alice", "bob", "carol")

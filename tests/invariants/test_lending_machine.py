@@ -8,7 +8,6 @@ arithmetic that knows the market's true prices. A fourth of PLIMSOLL_INVARIANT_S
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
@@ -21,6 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from offchain.route.leg import LendingAction
 from offchain.sandbox.aave import RESERVES as AAVE_RESERVES
 from tests.invariants.outcomes import outcome
+from tests.invariants.steps import ALL_STEPS
 from tests.support.aave_account import Account
 from tests.support.evm import attempt
 from tests.support.lagging_oracle import COINS, TOLERATED, LaggingOracle, Look
@@ -29,7 +29,7 @@ from tests.support.reference import Windows, drawdown_state, lending_violations,
 from tests.support.thief import FEE, Thief
 from tests.support.world import BPS, DAY, ONE, Leg, usdc
 
-STEPS = int(os.environ.get("PLIMSOLL_INVARIANT_STEPS", "2000")) // 4
+STEPS = ALL_STEPS // 4
 STEPS_EACH = 50
 
 DEPOSITORS = ("alice", "bob", "carol")

@@ -9,7 +9,6 @@ A failure ends with the shortest sequence of rules that reproduces it.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from fractions import Fraction
 from functools import cache
@@ -21,6 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from offchain.route.leg import Venue
 from offchain.sandbox.arbitrage import Swap, pool_for
 from tests.invariants.outcomes import outcome
+from tests.invariants.steps import ALL_STEPS
 from tests.support.evm import Contract, attempt
 from tests.support.lagging_oracle import COINS, TOLERATED, LaggingOracle, Look
 from tests.support.reference import Windows, drawdown_state, inside_or_closer
@@ -28,7 +28,7 @@ from tests.support.settled import settled_event
 from tests.support.thief import Thief
 from tests.support.world import DAY, ONE, Leg, Limits, World, usdc
 
-STEPS = int(os.environ.get("PLIMSOLL_INVARIANT_STEPS", "2000"))
+STEPS = ALL_STEPS
 STEPS_EACH = 80
 
 DEPOSITORS = ("alice", "bob", "carol")
