@@ -27,6 +27,9 @@ from tests.support.contracts import PROJECT, compiled
 from tests.support.scripts import ApeScripts, refusal
 from tests.support.vaults import BLUE_CHIP, ERC20_ABI, DeployedVault, send_data
 
+CREATED = ["Timelock", "PriceOracle", "Alarms", "Mandate", "VaultExtension", "VaultClaims", "Vault"]
+"""Contracts of a vault without listed venues, in the order of their creation."""
+
 pytestmark = pytest.mark.xdist_group("scripts")
 
 DOLLAR_RESERVE = PROJECT / "mandates" / "dollar-reserve.yaml"
@@ -87,15 +90,7 @@ def test_deploy_creates_what_the_compiler_makes(vault: DeployedVault, recorded: 
     runtime = compiled("Vault").runtime_size
     # Vyper appends the immutables to the code.
     assert len(vault.web3.eth.get_code(vault.address)) > runtime
-    assert set(recorded.code_hashes) == {
-        "Timelock",
-        "PriceOracle",
-        "Alarms",
-        "Mandate",
-        "VaultExtension",
-        "VaultClaims",
-        "Vault",
-    }
+    assert set(recorded.code_hashes) == set(CREATED)
 
 
 def test_second_deploy_sends_nothing(scripts: ApeScripts, vault: DeployedVault, recorded: Deployment) -> None:
@@ -450,15 +445,7 @@ def test_rehearses_a_deployment_on_a_local_chain_of_its_own(scripts: ApeScripts)
     rehearsal = ApeScripts(scripts.deployments, host="auto", ape_data=scripts.ape_data).answer(
         "deploy", "--mandate", str(DOLLAR_RESERVE), "--account", "owner"
     )
-    assert rehearsal["created"] == [
-        "Timelock",
-        "PriceOracle",
-        "Alarms",
-        "Mandate",
-        "VaultExtension",
-        "VaultClaims",
-        "Vault",
-    ]
+    assert rehearsal["created"] == CREATED
     assert rehearsal["record"] is None
 
 
